@@ -1,0 +1,1 @@
+//! The examples stand beside this file, one per file: `cargo run --release --example quickstart`.

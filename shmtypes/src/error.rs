@@ -1,0 +1,443 @@
+//! What can go wrong, whose fault it is, and what to do about it.
+
+use core::fmt;
+
+/// Anything that goes wrong in this crate.
+///
+/// Opaque and one pointer wide: [`kind`](Error::kind) has the data, [`fault`](Error::fault) says whose fault it is,
+/// [`hint`](Error::hint) what to do. Its `Display` is one line with all three.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    segment: Option<String>,
+    source: Option<std::io::Error>,
+}
+
+/// Whose fault an [`Error`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The call cannot succeed as it was made: a name, an index, a shape, a type.
+    Caller,
+    /// The segments are in a state that the call does not fit: a name taken or missing, a segment in use.
+    State,
+    /// Another process left something that is no valid segment or value.
+    Peer,
+    /// The operating system or its limits.
+    System,
+}
+
+/// What went wrong, with the data.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The name is not allowed.
+    InvalidName {
+        /// The name as it was given.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The options contradict each other or the call.
+    InvalidOptions {
+        /// What does not fit.
+        reason: String,
+    },
+    /// An index or range outside the container.
+    OutOfRange {
+        /// The index, or the end of the range.
+        index: usize,
+        /// The number of elements.
+        len: usize,
+    },
+    /// Another number of dimensions, or another number of elements, than the container has.
+    ShapeMismatch {
+        /// What was given.
+        given: Vec<usize>,
+        /// What the container has.
+        expected: Vec<usize>,
+    },
+    /// The element count times the element size is more than a program can address.
+    SizeOverflow {
+        /// The number of elements.
+        elements: usize,
+        /// The size of one in bytes.
+        element_size: usize,
+    },
+    /// There is no segment of this name.
+    NotFound,
+    /// The name is taken.
+    AlreadyExists {
+        /// The user id of the file's owner, if it could be read.
+        owner: Option<u32>,
+    },
+    /// Some process is attached.
+    InUse,
+    /// Another process held the segment's life-cycle lock for longer than the deadline.
+    Busy,
+    /// The segment has no name, or no descriptor, and the call needs one.
+    Unnamed,
+    /// The file of this name is no segment of this crate.
+    NotASegment {
+        /// What it is instead.
+        found: &'static str,
+    },
+    /// The file has a second name, which no segment has.
+    HardLinked {
+        /// The number of names.
+        links: u64,
+    },
+    /// The file belongs to a user who is not trusted.
+    Untrusted {
+        /// The owner's user id.
+        owner: u32,
+        /// The user id that would be trusted.
+        trusted: u32,
+    },
+    /// The segment was written on a machine of the other byte order.
+    ForeignByteOrder,
+    /// The segment has a format that this version of the crate does not know.
+    UnknownFormat {
+        /// The version in the header.
+        found: u16,
+        /// The newest version that this crate reads.
+        supported: u16,
+    },
+    /// The segment needs a feature that this version of the crate does not have.
+    UnknownFeatures {
+        /// The bits that are not known.
+        bits: u32,
+    },
+    /// The header contradicts itself or the file.
+    Corrupt {
+        /// The field that is wrong.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+    },
+    /// The file is shorter than what it holds.
+    Truncated {
+        /// The length that the segment has by its header, or the least length of any segment.
+        expected: u64,
+        /// The length of the file.
+        found: u64,
+    },
+    /// The segment has holes: reading them could end in SIGBUS on a full file system. This crate makes none.
+    Sparse {
+        /// The length of the segment.
+        bytes: u64,
+        /// How many bytes the file system has set aside for it.
+        reserved: u64,
+    },
+    /// The segment is larger than the limit on attaching.
+    TooLarge {
+        /// The length of the segment.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The segment holds another container.
+    WrongContainer {
+        /// The container in the segment.
+        found: &'static str,
+        /// The container that was asked for.
+        expected: &'static str,
+    },
+    /// The segment holds another type.
+    LayoutMismatch {
+        /// What differs, field by field.
+        differences: Vec<String>,
+    },
+    /// A peer left bytes that are no valid value.
+    InvalidValue {
+        /// The index of the element, if it is one of many.
+        element: Option<usize>,
+        /// The field, such as `state` or `legs[2].side`; empty for the value itself.
+        path: String,
+        /// The bytes found, as a number.
+        found: u64,
+        /// What should stand there.
+        expected: &'static str,
+    },
+    /// The file system has no room.
+    NoSpace {
+        /// How many bytes were to be reserved.
+        needed: u64,
+        /// How many are free.
+        available: u64,
+    },
+    /// The file system has room, but for no further file.
+    NoInodes,
+    /// The process may not make files of this size (`RLIMIT_FSIZE`).
+    FileSizeLimit {
+        /// How many bytes were to be reserved.
+        needed: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// No address space for the mapping (`RLIMIT_AS`, or the process has too many mappings).
+    NoAddressSpace {
+        /// How many bytes were to be mapped.
+        needed: u64,
+    },
+    /// The process or the system has too many open files.
+    TooManyFiles,
+    /// The operating system refused.
+    PermissionDenied {
+        /// What was refused.
+        operation: &'static str,
+    },
+    /// The file system or kernel lacks something that segments need.
+    Unsupported {
+        /// What it lacks.
+        what: &'static str,
+    },
+    /// Any other failure of a system call.
+    Os {
+        /// What was tried.
+        operation: &'static str,
+        /// The error number.
+        errno: i32,
+    },
+}
+
+/// The result of most calls in this crate.
+pub type Result<T, E = Error> = core::result::Result<T, E>;
+
+impl Error {
+    #[cold]
+    pub(crate) fn new(kind: ErrorKind) -> Self {
+        Self(Box::new(Inner { kind, segment: None, source: None }))
+    }
+
+    /// Names the segment that the error is about.
+    #[cold]
+    pub(crate) fn on(mut self, segment: &str) -> Self {
+        if self.0.segment.is_none() && !segment.is_empty() {
+            self.0.segment = Some(segment.to_owned());
+        }
+        self
+    }
+
+    #[cold]
+    pub(crate) fn caused_by(mut self, source: std::io::Error) -> Self {
+        self.0.source = Some(source);
+        self
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn out_of_range(index: usize, len: usize) -> Self {
+        Self::new(ErrorKind::OutOfRange { index, len })
+    }
+
+    /// What went wrong, with the data.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// The name of the segment that the error is about, if it is about one.
+    #[must_use]
+    pub fn segment(&self) -> Option<&str> {
+        self.0.segment.as_deref()
+    }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        use ErrorKind as K;
+        match self.0.kind {
+            K::InvalidName { .. }
+            | K::InvalidOptions { .. }
+            | K::OutOfRange { .. }
+            | K::ShapeMismatch { .. }
+            | K::SizeOverflow { .. }
+            | K::WrongContainer { .. }
+            | K::LayoutMismatch { .. }
+            | K::Unnamed => Fault::Caller,
+            K::NotFound | K::AlreadyExists { .. } | K::InUse | K::Busy | K::TooLarge { .. } => Fault::State,
+            K::NotASegment { .. }
+            | K::HardLinked { .. }
+            | K::Untrusted { .. }
+            | K::ForeignByteOrder
+            | K::UnknownFormat { .. }
+            | K::UnknownFeatures { .. }
+            | K::Corrupt { .. }
+            | K::Truncated { .. }
+            | K::Sparse { .. }
+            | K::InvalidValue { .. } => Fault::Peer,
+            K::NoSpace { .. }
+            | K::NoInodes
+            | K::FileSizeLimit { .. }
+            | K::NoAddressSpace { .. }
+            | K::TooManyFiles
+            | K::PermissionDenied { .. }
+            | K::Unsupported { .. }
+            | K::Os { .. } => Fault::System,
+        }
+    }
+
+    /// What to do about it, where there is something to say.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        use ErrorKind as K;
+        Some(match self.0.kind {
+            K::InvalidName { .. } => "use 1 to 200 of the characters A-Z a-z 0-9 . _ - and no leading dot or slash",
+            K::NotFound => "has its creator started, and does it use the same name and directory?",
+            K::AlreadyExists { .. } => {
+                "attach with `open`, take either with `open_or_create`, or remove an unused one with `reap_named`"
+            }
+            K::InUse => "let the attached processes end, or take the name away from under them with `unlink`",
+            K::Busy => "try again; a process that is stopped inside a removal blocks the segment until it goes on",
+            K::Unnamed => "named segments keep no descriptor; create it with `unnamed()` to share it by descriptor",
+            K::NotASegment { .. } => "another program uses this name; choose another one",
+            K::HardLinked { .. } => "remove the second name of the file",
+            K::Untrusted { .. } => "if that user is meant to own the segment, say so with `.trust(Trust::Uid(uid))`",
+            K::UnknownFormat { .. } | K::UnknownFeatures { .. } => "update this program's shmtypes",
+            K::Corrupt { .. } | K::Truncated { .. } | K::Sparse { .. } => {
+                "a process damaged the file; remove it with `unlink` and create it anew"
+            }
+            K::TooLarge { .. } => "raise the limit with `.max_bytes(n)` if this size is right",
+            K::WrongContainer { .. } | K::LayoutMismatch { .. } => {
+                "build both programs from one definition, or use another name"
+            }
+            K::InvalidValue { .. } => "a peer wrote bytes that its type does not allow",
+            K::NoSpace { .. } => {
+                "remove unused segments (`shmtypes::reap`), or enlarge /dev/shm: \
+                 `mount -o remount,size=…`, `docker run --shm-size=…`"
+            }
+            K::NoInodes => "remove unused files, or mount the file system with a larger nr_inodes",
+            K::FileSizeLimit { .. } => "raise it with `ulimit -f`",
+            K::NoAddressSpace { .. } => "raise `ulimit -v` or vm.max_map_count",
+            K::TooManyFiles => "raise `ulimit -n`; attached segments keep none open",
+            K::PermissionDenied { .. } => {
+                "check the owner and mode of the segment; `open_read_only` needs only read access"
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidName { name, reason } => write!(f, "{name:?} cannot be the name of a segment: {reason}"),
+            Self::InvalidOptions { reason } => f.write_str(reason),
+            Self::OutOfRange { index, len } => write!(f, "index {index} is out of range for {len} elements"),
+            Self::ShapeMismatch { given, expected } => {
+                write!(f, "shape {given:?} does not fit shape {expected:?}")
+            }
+            Self::SizeOverflow { elements, element_size } => {
+                write!(f, "{elements} elements of {element_size} bytes are more than can be addressed")
+            }
+            Self::NotFound => f.write_str("no such segment"),
+            Self::AlreadyExists { owner: Some(owner) } => write!(f, "the name is taken, by user {owner}"),
+            Self::AlreadyExists { owner: None } => f.write_str("the name is taken"),
+            Self::InUse => f.write_str("some process is attached"),
+            Self::Busy => f.write_str("another process is removing it and does not get on"),
+            Self::Unnamed => f.write_str("the segment has no descriptor to share"),
+            Self::NotASegment { found } => write!(f, "not a shmtypes segment but {found}"),
+            Self::HardLinked { links } => write!(f, "the file has {links} names, a segment has one"),
+            Self::Untrusted { owner, trusted } => {
+                write!(f, "it belongs to user {owner}, and only user {trusted} is trusted")
+            }
+            Self::ForeignByteOrder => f.write_str("it was written on a machine of the other byte order"),
+            Self::UnknownFormat { found, supported } => {
+                write!(f, "it has format version {found}, and this program knows versions up to {supported}")
+            }
+            Self::UnknownFeatures { bits } => write!(f, "it needs features that this program lacks: {bits:#x}"),
+            Self::Corrupt { field, value } => write!(f, "the header's {field} cannot be {value}"),
+            Self::Truncated { expected, found } => {
+                write!(f, "the file has {found} bytes and should have {expected}")
+            }
+            Self::Sparse { bytes, reserved } => {
+                write!(f, "only {reserved} of its {bytes} bytes are reserved on the file system")
+            }
+            Self::TooLarge { bytes, limit } => write!(f, "its {bytes} bytes are more than the limit of {limit}"),
+            Self::WrongContainer { found, expected } => write!(f, "it holds a {found}, not a {expected}"),
+            Self::LayoutMismatch { differences } => {
+                f.write_str("holds another layout: ")?;
+                for (index, difference) in differences.iter().enumerate() {
+                    write!(f, "{}{difference}", if index == 0 { "" } else { "; " })?;
+                }
+                Ok(())
+            }
+            Self::InvalidValue { element, path, found, expected } => {
+                if let Some(element) = element {
+                    write!(f, "element {element}: ")?;
+                }
+                if !path.is_empty() {
+                    write!(f, "`{path}`: ")?;
+                }
+                write!(f, "{found:#x} is not {expected}")
+            }
+            Self::NoSpace { needed, available } => {
+                write!(f, "no space: {needed} bytes are needed and {available} are free")
+            }
+            Self::NoInodes => f.write_str("no space for a further file: the file system is out of inodes"),
+            Self::FileSizeLimit { needed, limit } => {
+                write!(f, "{needed} bytes are needed and this process may make files of up to {limit}")
+            }
+            Self::NoAddressSpace { needed } => write!(f, "no address space to map {needed} bytes"),
+            Self::TooManyFiles => f.write_str("too many open files"),
+            Self::PermissionDenied { operation } => write!(f, "permission denied: {operation}"),
+            Self::Unsupported { what } => write!(f, "not supported here: {what}"),
+            Self::Os { operation, errno } => {
+                write!(f, "{operation}: {}", std::io::Error::from_raw_os_error(*errno))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(segment) = self.segment() {
+            write!(f, "{segment:?}")?;
+            let joined = matches!(self.0.kind, ErrorKind::LayoutMismatch { .. });
+            f.write_str(if joined { " " } else { ": " })?;
+        }
+        write!(f, "{}", self.0.kind)?;
+        if let Some(hint) = self.hint() {
+            write!(f, " ({hint})")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error").field("kind", &self.0.kind).field("segment", &self.0.segment).finish()
+    }
+}
+
+impl core::error::Error for Error {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        self.0.source.as_ref().map(|source| source as _)
+    }
+}
+
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        use std::io::ErrorKind as Io;
+        let kind = match error.kind() {
+            ErrorKind::NotFound => Io::NotFound,
+            ErrorKind::AlreadyExists { .. } => Io::AlreadyExists,
+            ErrorKind::PermissionDenied { .. } | ErrorKind::Untrusted { .. } => Io::PermissionDenied,
+            ErrorKind::InvalidName { .. }
+            | ErrorKind::InvalidOptions { .. }
+            | ErrorKind::OutOfRange { .. }
+            | ErrorKind::ShapeMismatch { .. }
+            | ErrorKind::SizeOverflow { .. } => Io::InvalidInput,
+            ErrorKind::NoSpace { .. } | ErrorKind::NoInodes => Io::StorageFull,
+            ErrorKind::FileSizeLimit { .. } => Io::FileTooLarge,
+            ErrorKind::NoAddressSpace { .. } => Io::OutOfMemory,
+            ErrorKind::Unsupported { .. } => Io::Unsupported,
+            ErrorKind::InUse | ErrorKind::Busy => Io::ResourceBusy,
+            ErrorKind::Os { errno, .. } => std::io::Error::from_raw_os_error(*errno).kind(),
+            _ => Io::InvalidData,
+        };
+        Self::new(kind, error)
+    }
+}

@@ -1,0 +1,215 @@
+//! The schema: a type's layout as a constant.
+//!
+//! A [`Schema`] is a tree of constants that the derive writes. The segment's header carries it as canonical JSON
+//! ([`describe`](super::describe)), so that programs without the type can read the segment, and a program with another
+//! type can say what differs.
+
+use core::mem::{align_of, size_of};
+
+/// The layout of one type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schema {
+    size: usize,
+    align: usize,
+    kind: Kind,
+}
+
+/// What a type is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A number, `bool`, `char` or another leaf of fixed width.
+    Scalar(Scalar),
+    /// An atomic integer or `bool`.
+    Atomic(Scalar),
+    /// An integer that is never 0.
+    NonZero(Scalar),
+    /// An integer where 0 means `None`.
+    OptionNonZero(Scalar),
+    /// [`ShmStr`](super::ShmStr) with room for this many bytes of UTF-8.
+    Text {
+        /// The greatest length in bytes.
+        capacity: usize,
+    },
+    /// [`ShmBytes`](super::ShmBytes) with room for this many bytes.
+    Bytes {
+        /// The greatest length in bytes.
+        capacity: usize,
+    },
+    /// A fixed number of equal elements.
+    Array {
+        /// The element's layout.
+        element: &'static Schema,
+        /// How many there are.
+        length: usize,
+    },
+    /// A struct.
+    Struct {
+        /// The type's name, for people: it is not part of the fingerprint or of the stored schema.
+        name: &'static str,
+        /// `#[shm(version = N)]`, 0 unless given.
+        version: u32,
+        /// The fields by offset.
+        fields: &'static [Field],
+    },
+    /// A fieldless enum.
+    Enum {
+        /// The type's name, for people: it is not part of the fingerprint or of the stored schema.
+        name: &'static str,
+        /// `#[shm(version = N)]`, 0 unless given.
+        version: u32,
+        /// The integer that stores it.
+        repr: Scalar,
+        /// The variants in the order of their declaration.
+        variants: &'static [Variant],
+    },
+    /// A foreign type without padding or invalid bit patterns, known by a name that the user gave.
+    Opaque {
+        /// The name, part of the fingerprint.
+        name: &'static str,
+    },
+}
+
+/// A field of a struct.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// The field's name, or its index in a tuple struct.
+    pub name: &'static str,
+    /// Where it starts, in bytes from the start of the struct.
+    pub offset: usize,
+    /// Its layout.
+    pub schema: &'static Schema,
+}
+
+/// A variant of an enum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// The variant's name.
+    pub name: &'static str,
+    /// Its discriminant.
+    pub value: i128,
+}
+
+impl Schema {
+    /// The layout of `T`, which is of this kind.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn of<T>(kind: Kind) -> Self {
+        Self { size: size_of::<T>(), align: align_of::<T>(), kind }
+    }
+
+    /// The size in bytes.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The alignment in bytes.
+    #[must_use]
+    pub const fn align(&self) -> usize {
+        self.align
+    }
+
+    /// What the type is made of.
+    #[must_use]
+    pub const fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// The path of the leaf at `offset`, such as `legs[2].side`; empty if the type itself is a leaf.
+    pub(crate) fn path_at(&self, offset: usize) -> String {
+        let mut path = String::new();
+        let (mut schema, mut rest) = (self, offset);
+        loop {
+            match *schema.kind() {
+                Kind::Struct { fields, .. } => {
+                    let Some(field) = fields.iter().rfind(|field| field.offset <= rest) else { return path };
+                    if !path.is_empty() {
+                        path.push('.');
+                    }
+                    path.push_str(field.name);
+                    (schema, rest) = (field.schema, rest - field.offset);
+                }
+                Kind::Array { element, .. } => {
+                    path.push_str(&format!("[{}]", rest / element.size()));
+                    (schema, rest) = (element, rest % element.size());
+                }
+                _ => return path,
+            }
+        }
+    }
+}
+
+macro_rules! scalars {
+    ($($variant:ident $name:literal $size:literal $align:expr;)*) => {
+        /// A leaf of fixed width.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Scalar { $( #[doc = concat!("`", $name, "`")] $variant, )* }
+
+        impl Scalar {
+            /// All of them.
+            pub const ALL: &'static [Scalar] = &[ $( Scalar::$variant, )* ];
+
+            /// The name in schemas, such as `f64` or `u32be`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $( Scalar::$variant => $name, )* }
+            }
+
+            /// The size in bytes.
+            #[must_use]
+            pub const fn size(self) -> usize {
+                match self { $( Scalar::$variant => $size, )* }
+            }
+
+            /// The alignment in bytes.
+            #[must_use]
+            pub const fn align(self) -> usize {
+                match self { $( Scalar::$variant => $align, )* }
+            }
+        }
+    };
+}
+
+scalars! {
+    U8 "u8" 1 1;
+    I8 "i8" 1 1;
+    U16 "u16" 2 align_of::<u16>();
+    I16 "i16" 2 align_of::<i16>();
+    U32 "u32" 4 align_of::<u32>();
+    I32 "i32" 4 align_of::<i32>();
+    U64 "u64" 8 align_of::<u64>();
+    I64 "i64" 8 align_of::<i64>();
+    U128 "u128" 16 align_of::<u128>();
+    I128 "i128" 16 align_of::<i128>();
+    F16 "f16" 2 2;
+    Bf16 "bf16" 2 2;
+    F32 "f32" 4 align_of::<f32>();
+    F64 "f64" 8 align_of::<f64>();
+    Complex32 "complex<f32>" 8 align_of::<f32>();
+    Complex64 "complex<f64>" 16 align_of::<f64>();
+    Bool "bool" 1 1;
+    Char "char" 4 align_of::<char>();
+    Uuid "uuid" 16 1;
+    U16Le "u16le" 2 1;
+    U32Le "u32le" 4 1;
+    U64Le "u64le" 8 1;
+    U128Le "u128le" 16 1;
+    I16Le "i16le" 2 1;
+    I32Le "i32le" 4 1;
+    I64Le "i64le" 8 1;
+    I128Le "i128le" 16 1;
+    F32Le "f32le" 4 1;
+    F64Le "f64le" 8 1;
+    U16Be "u16be" 2 1;
+    U32Be "u32be" 4 1;
+    U64Be "u64be" 8 1;
+    U128Be "u128be" 16 1;
+    I16Be "i16be" 2 1;
+    I32Be "i32be" 4 1;
+    I64Be "i64be" 8 1;
+    I128Be "i128be" 16 1;
+    F32Be "f32be" 4 1;
+    F64Be "f64be" 8 1;
+}

@@ -1,0 +1,19 @@
+//! Typed, zero-copy containers in named shared memory.
+
+// Lets the derive's `::shmtypes` paths work inside this crate too.
+extern crate self as shmtypes;
+
+mod access;
+pub mod error;
+pub mod layout;
+
+pub use error::{Error, ErrorKind, Fault, Result};
+pub use layout::{
+    AccessMode, Fingerprint, ForeignRef, InvalidBits, ReadOnly, ReadWrite, Schema, ShmBytes, ShmLayout, ShmPod, ShmRef,
+    ShmStr, ShmValue, ShmView, ShmZero, TooLong, Writable,
+};
+pub use shmtypes_derive::ShmLayout;
+
+/// What the derive's expansion calls. Not part of the public interface.
+#[doc(hidden)]
+pub mod __private;

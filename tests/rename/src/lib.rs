@@ -1,0 +1,1 @@
+//! Knows shmtypes under another name only.

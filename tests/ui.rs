@@ -1,0 +1,2 @@
+//! What the derive refuses.
+fn main() {}
