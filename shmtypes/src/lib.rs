@@ -4,13 +4,21 @@
 extern crate self as shmtypes;
 
 mod access;
+mod containers;
 pub mod error;
 pub mod layout;
+pub mod segment;
+mod sys;
+
+pub use containers::{ArrayOptions, Iter, Number, ShmArray};
 
 pub use error::{Error, ErrorKind, Fault, Result};
 pub use layout::{
     AccessMode, Fingerprint, ForeignRef, InvalidBits, ReadOnly, ReadWrite, Schema, ShmBytes, ShmLayout, ShmPod, ShmRef,
     ShmStr, ShmValue, ShmView, ShmZero, TooLong, Writable,
+};
+pub use segment::{
+    Detached, Persist, SegmentDirectory, SegmentInfo, Trust, inspect, list, reap, reap_named, unlink,
 };
 pub use shmtypes_derive::ShmLayout;
 

@@ -52,13 +52,22 @@ pub unsafe trait ShmLayout: Sized + 'static {
 ///
 /// # Safety
 ///
-/// `find_invalid` returns `None` only if the bytes are a valid `Self`. The type has no interior mutability.
+/// `find_invalid` returns `None` only if the bytes are a valid `Self`. If `ANY_BITS` is true, every bit pattern is
+/// valid. The type has no interior mutability.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be copied out of shared memory as a value",
     label = "holds atomics, or is not `Copy`, or has no shared-memory layout",
     note = "reach its fields through the view, such as `array.at(i).field()`; a type without atomics needs `#[derive(ShmLayout, Clone, Copy)]`"
 )]
 pub unsafe trait ShmValue: ShmLayout + Copy {
+    /// How blocks of this type move between shared and private memory.
+    #[doc(hidden)]
+    type Lane: BlockLane;
+
+    /// Whether every bit pattern is a valid `Self`. May be `false` for a type of which that is true.
+    #[doc(hidden)]
+    const ANY_BITS: bool = false;
+
     /// The first part of the candidate that is no valid value, if there is one.
     fn find_invalid(candidate: &Candidate<Self>) -> Option<InvalidBits>;
 }
@@ -86,11 +95,7 @@ pub unsafe trait ShmZero: ShmLayout {}
     label = "a peer may store bytes that are no `{Self}`",
     note = "`bool`, `char`, `NonZero*`, `ShmStr` and enums have invalid bit patterns: use the checked twin (`try_get`, `to_vec`, `fold_blocks`), or store a `u8` or `u32`"
 )]
-pub unsafe trait ShmPod: ShmValue + ShmZero {
-    /// How blocks of this type move. The derive says [`Bounce`](crate::access::Bounce).
-    #[doc(hidden)]
-    type Lane: BlockLane;
-}
+pub unsafe trait ShmPod: ShmValue + ShmZero {}
 
 /// Bytes in shared memory that are no valid value of the type that should be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,6 +31,12 @@ impl Fingerprint {
     pub const fn of(schema: &Schema) -> Self {
         Self(Digest(OFFSET_BASIS).schema(schema).0)
     }
+
+    /// The digest as it stands in a segment's header.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0.to_ne_bytes()
+    }
 }
 
 impl core::fmt::Debug for Fingerprint {

@@ -24,6 +24,8 @@ unsafe impl<T: Pod> ShmLayout for ForeignPod<T> {
 }
 // SAFETY: `Pod: AnyBitPattern`: every bit pattern is valid.
 unsafe impl<T: Pod> ShmValue for ForeignPod<T> {
+    type Lane = Bounce;
+    const ANY_BITS: bool = true;
     #[inline(always)]
     fn find_invalid(_: &Candidate<Self>) -> Option<InvalidBits> {
         None
@@ -32,9 +34,7 @@ unsafe impl<T: Pod> ShmValue for ForeignPod<T> {
 // SAFETY: `Pod: Zeroable`.
 unsafe impl<T: Pod + Zeroable> ShmZero for ForeignPod<T> {}
 // SAFETY: `Pod: AnyBitPattern`.
-unsafe impl<T: Pod> ShmPod for ForeignPod<T> {
-    type Lane = Bounce;
-}
+unsafe impl<T: Pod> ShmPod for ForeignPod<T> {}
 
 /// The place of a field of a foreign `Pod` type.
 #[derive(Debug)]

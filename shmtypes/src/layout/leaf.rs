@@ -29,6 +29,8 @@ macro_rules! pod {
         // SAFETY: every bit pattern is a valid value, so none is to be found invalid; no interior mutability.
         $(#[$attribute])*
         unsafe impl $crate::layout::ShmValue for $type {
+            type Lane = $lane;
+            const ANY_BITS: bool = true;
             #[inline(always)]
             fn find_invalid(_: &$crate::layout::Candidate<Self>) -> Option<$crate::layout::InvalidBits> {
                 None
@@ -39,9 +41,7 @@ macro_rules! pod {
         unsafe impl $crate::layout::ShmZero for $type {}
         // SAFETY: every bit pattern is valid.
         $(#[$attribute])*
-        unsafe impl $crate::layout::ShmPod for $type {
-            type Lane = $lane;
-        }
+        unsafe impl $crate::layout::ShmPod for $type {}
     };
 }
 pub(super) use pod;
@@ -64,6 +64,7 @@ leaf!(bool, Kind::Scalar(Scalar::Bool));
 unsafe impl ShmZero for bool {}
 // SAFETY: finds every byte but 0 and 1, the two values that a `bool` has.
 unsafe impl ShmValue for bool {
+    type Lane = IntLane;
     #[inline(always)]
     fn find_invalid(candidate: &Candidate<Self>) -> Option<InvalidBits> {
         let byte: u8 = candidate.word();
@@ -76,6 +77,7 @@ leaf!(char, Kind::Scalar(Scalar::Char));
 unsafe impl ShmZero for char {}
 // SAFETY: `char::from_u32` knows which numbers are characters.
 unsafe impl ShmValue for char {
+    type Lane = IntLane;
     #[inline(always)]
     fn find_invalid(candidate: &Candidate<Self>) -> Option<InvalidBits> {
         let code: u32 = candidate.word();
@@ -92,6 +94,7 @@ macro_rules! non_zero {
         leaf!(NonZero<$integer>, Kind::NonZero($scalar));
         // SAFETY: finds 0, the one bit pattern that is no `NonZero`.
         unsafe impl ShmValue for NonZero<$integer> {
+            type Lane = IntLane;
             #[inline(always)]
             fn find_invalid(candidate: &Candidate<Self>) -> Option<InvalidBits> {
                 let value: $integer = candidate.word();
@@ -107,6 +110,8 @@ macro_rules! non_zero {
         leaf!(Option<NonZero<$integer>>, Kind::OptionNonZero($scalar));
         // SAFETY: every bit pattern is valid: 0 is `None`, all others are `Some`.
         unsafe impl ShmValue for Option<NonZero<$integer>> {
+            type Lane = IntLane;
+            const ANY_BITS: bool = true;
             #[inline(always)]
             fn find_invalid(_: &Candidate<Self>) -> Option<InvalidBits> {
                 None
@@ -115,9 +120,7 @@ macro_rules! non_zero {
         // SAFETY: as above.
         unsafe impl ShmZero for Option<NonZero<$integer>> {}
         // SAFETY: as above.
-        unsafe impl ShmPod for Option<NonZero<$integer>> {
-            type Lane = IntLane;
-        }
+        unsafe impl ShmPod for Option<NonZero<$integer>> {}
     )* };
 }
 non_zero! {
@@ -163,6 +166,8 @@ unsafe impl<T: ShmLayout, const N: usize> ShmLayout for [T; N] {
 
 // SAFETY: valid if every element is.
 unsafe impl<T: ShmValue, const N: usize> ShmValue for [T; N] {
+    type Lane = Bounce;
+    const ANY_BITS: bool = T::ANY_BITS;
     #[inline(always)]
     fn find_invalid(candidate: &Candidate<Self>) -> Option<InvalidBits> {
         for (index, element) in candidate.elements().iter().enumerate() {
@@ -178,6 +183,4 @@ unsafe impl<T: ShmValue, const N: usize> ShmValue for [T; N] {
 unsafe impl<T: ShmZero, const N: usize> ShmZero for [T; N] {}
 
 // SAFETY: any bytes are valid for every element.
-unsafe impl<T: ShmPod, const N: usize> ShmPod for [T; N] {
-    type Lane = Bounce;
-}
+unsafe impl<T: ShmPod, const N: usize> ShmPod for [T; N] {}

@@ -5,6 +5,7 @@
 //! type can say what differs.
 
 use core::mem::{align_of, size_of};
+use std::borrow::Cow;
 
 /// The layout of one type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +115,20 @@ impl Schema {
     #[must_use]
     pub const fn kind(&self) -> &Kind {
         &self.kind
+    }
+
+    /// The type's name as people know it, such as `Particle` or `[f64; 3]`.
+    pub(crate) fn type_name(&self) -> Cow<'static, str> {
+        match *self.kind() {
+            Kind::Struct { name, .. } | Kind::Enum { name, .. } | Kind::Opaque { name } => name.into(),
+            Kind::Scalar(scalar) => scalar.name().into(),
+            Kind::Atomic(scalar) => format!("atomic {}", scalar.name()).into(),
+            Kind::NonZero(scalar) => format!("NonZero<{}>", scalar.name()).into(),
+            Kind::OptionNonZero(scalar) => format!("Option<NonZero<{}>>", scalar.name()).into(),
+            Kind::Text { capacity } => format!("ShmStr<{capacity}>").into(),
+            Kind::Bytes { capacity } => format!("ShmBytes<{capacity}>").into(),
+            Kind::Array { element, length } => format!("[{}; {length}]", element.type_name()).into(),
+        }
     }
 
     /// The path of the leaf at `offset`, such as `legs[2].side`; empty if the type itself is a leaf.

@@ -10,6 +10,7 @@
 #![allow(unsafe_code, reason = "implements the unsafe layout traits; UTF-8 that has been checked becomes a str")]
 
 use super::{AccessMode, Candidate, InvalidBits, Kind, Schema, ShmLayout, ShmRef, ShmValue, ShmZero};
+use crate::access::Bounce;
 use core::fmt;
 
 /// The value does not fit the capacity of a [`ShmStr`] or [`ShmBytes`].
@@ -146,6 +147,7 @@ unsafe impl<const N: usize> ShmLayout for ShmBytes<N> {
 unsafe impl<const N: usize> ShmZero for ShmBytes<N> {}
 // SAFETY: a length of at most `N` is the only invariant.
 unsafe impl<const N: usize> ShmValue for ShmBytes<N> {
+    type Lane = Bounce;
     fn find_invalid(candidate: &Candidate<Self>) -> Option<InvalidBits> {
         claimed_length(candidate).err()
     }
@@ -163,6 +165,7 @@ unsafe impl<const N: usize> ShmLayout for ShmStr<N> {
 unsafe impl<const N: usize> ShmZero for ShmStr<N> {}
 // SAFETY: checks both invariants, the length and UTF-8.
 unsafe impl<const N: usize> ShmValue for ShmStr<N> {
+    type Lane = Bounce;
     fn find_invalid(candidate: &Candidate<Self>) -> Option<InvalidBits> {
         let bytes: &Candidate<ShmBytes<N>> = candidate.field(0);
         let len = match claimed_length(bytes) {

@@ -1,0 +1,169 @@
+//! Attaching to a segment: every check before the first mapped byte.
+//!
+//! 1. What is under the name, before it is opened: nothing but a regular file is.
+//! 2. Open, without following links, without waiting, and never creating.
+//! 3. The life lock. If a remover holds it, start again; the name is about to go.
+//! 4. What was opened: regular, one name, a trusted owner, a sane size. No name left: start again.
+//! 5. The header, read once with `pread` into private memory and checked there. All later bounds come from this copy.
+//! 6. Map, and close the descriptor.
+
+use super::attachment::{Attachment, Location};
+use super::header::{HEADER_BYTES, HUGE_PAGES_GRANTED, Header};
+use super::liveness;
+use super::name::SegmentName;
+use super::options::SegmentOptions;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::{Access, Directory, Failure, File, Status};
+use nix::errno::Errno;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long a remover may keep attachers out. It needs a few system calls, but may be stopped.
+const REMOVER_PATIENCE: Duration = Duration::from_millis(200);
+
+/// How much is read at first: the header, and the schema of all but large types.
+const FIRST_READ: usize = 1024;
+
+/// What a container checks before anything is mapped: the private copies of the header and the schema.
+pub(crate) type Check<'a> = &'a dyn Fn(&Header, &[u8]) -> Result<()>;
+
+/// Attaches to the segment of the name in `options`.
+pub(crate) fn attach(options: &SegmentOptions, access: Access, check: Check<'_>) -> Result<Attachment> {
+    let name = options.required_name()?;
+    let label = name.as_str().to_owned();
+    attach_named(options, name, access, check).map_err(|error| error.on(&label))
+}
+
+fn attach_named(
+    options: &SegmentOptions,
+    name: SegmentName,
+    access: Access,
+    check: Check<'_>,
+) -> Result<Attachment> {
+    let path = options.directory.join(name.as_str());
+    let start = Instant::now();
+    let mut pause = Duration::from_micros(20);
+    loop {
+        if let Some(opened) = open_alive(options, &path, access)? {
+            let (file, status, rung) = opened;
+            let location = Location { name, path, rung };
+            return map_checked(options, file, &status, Some(location), access, check);
+        }
+        if start.elapsed() > REMOVER_PATIENCE {
+            return Err(Error::new(ErrorKind::Busy));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(2));
+    }
+}
+
+/// Steps 1 to 4. `None` if the segment is just being removed.
+fn open_alive(
+    options: &SegmentOptions,
+    path: &PathBuf,
+    access: Access,
+) -> Result<Option<(File, Status, liveness::Rung)>> {
+    let seen = Directory::status(path)?;
+    check_kind(&seen)?;
+    let file = match Directory::open(path, access) {
+        Ok(file) => file,
+        // What was a regular file a moment ago is something else now: look again.
+        Err(Failure { errno: Errno::ELOOP | Errno::ENXIO | Errno::EISDIR, .. }) => return Ok(None),
+        Err(failure) => return Err(failure.into()),
+    };
+    let rung = liveness::rung(&file, seen.id)?;
+    if !rung.lock_life(&file)? {
+        return Ok(None);
+    }
+    let status = file.status()?;
+    check_kind(&status)?;
+    if status.links == 0 || status.id.device != seen.id.device {
+        return Ok(None);
+    }
+    if status.links > 1 {
+        return Err(Error::new(ErrorKind::HardLinked { links: status.links }));
+    }
+    Ok(Some((file, status, rung)))
+}
+
+fn check_kind(status: &Status) -> Result<()> {
+    match status.irregular {
+        None => Ok(()),
+        Some(found) => Err(Error::new(ErrorKind::NotASegment { found })),
+    }
+}
+
+/// Attaches to the segment behind a descriptor.
+pub(crate) fn attach_descriptor(
+    options: &SegmentOptions,
+    descriptor: OwnedFd,
+    check: Check<'_>,
+) -> Result<Attachment> {
+    let file = File::from(descriptor);
+    let status = file.status()?;
+    check_kind(&status)?;
+    if !file.is_writable()? {
+        return Err(Error::new(ErrorKind::PermissionDenied { operation: "write through a read-only descriptor" }));
+    }
+    map_checked(options, file, &status, None, Access::ReadWrite, check)
+}
+
+/// Steps 5 and 6.
+fn map_checked(
+    options: &SegmentOptions,
+    file: File,
+    status: &Status,
+    location: Option<Location>,
+    access: Access,
+    check: Check<'_>,
+) -> Result<Attachment> {
+    if let Some(trusted) = options.trusted_user()
+        && status.owner != trusted
+    {
+        return Err(Error::new(ErrorKind::Untrusted { owner: status.owner, trusted }));
+    }
+    let header = read_header(&file, status, check)?;
+    if header.total_bytes > options.max_bytes {
+        return Err(Error::new(ErrorKind::TooLarge { bytes: header.total_bytes, limit: options.max_bytes }));
+    }
+    if status.reserved < header.total_bytes {
+        return Err(Error::new(ErrorKind::Sparse { bytes: header.total_bytes, reserved: status.reserved }));
+    }
+    let no_address_space = || Error::new(ErrorKind::NoAddressSpace { needed: header.total_bytes });
+    let bytes = usize::try_from(header.total_bytes).map_err(|_| no_address_space())?;
+    let map = if header.optional_features & HUGE_PAGES_GRANTED == 0 {
+        file.map(bytes, access)
+    } else {
+        file.map_aligned(bytes, access)
+    };
+    let map = map.map_err(|failure| match failure.errno {
+        Errno::ENOMEM | Errno::EOVERFLOW => no_address_space(),
+        _ => failure.into(),
+    })?;
+    if options.prefault {
+        map.populate(access)?;
+    }
+    let keeps = location.as_ref().is_none_or(|location| location.rung.keeps_descriptor());
+    Ok(Attachment::new(map, header, status.id, location, keeps.then_some(file), access))
+}
+
+/// Reads the header and the schema into private memory and checks both.
+pub(crate) fn read_header(file: &File, status: &Status, check: Check<'_>) -> Result<Header> {
+    let mut first = [0; FIRST_READ];
+    let filled = file.read_at(&mut first, 0)?;
+    let header = Header::parse(&first[..filled.min(HEADER_BYTES)], status.bytes).map_err(Error::new)?;
+    let (offset, bytes) = header.schema_range();
+    let end = offset + bytes;
+    if end <= filled as u64 {
+        check(&header, &first[offset as usize..end as usize])?;
+    } else {
+        let mut schema = vec![0; bytes as usize];
+        let filled = file.read_at(&mut schema, offset)?;
+        if filled < schema.len() {
+            return Err(Error::new(ErrorKind::Truncated { expected: end, found: offset + filled as u64 }));
+        }
+        check(&header, &schema)?;
+    }
+    Ok(header)
+}

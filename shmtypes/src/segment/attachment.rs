@@ -1,0 +1,102 @@
+//! One attachment of this process to one segment.
+
+use super::detach::{self, Detached};
+use super::header::Header;
+use super::liveness::Rung;
+use super::name::SegmentName;
+use crate::error::Result;
+use crate::sys::{Access, File, FileId, Map};
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where a segment's name stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Location {
+    pub(crate) name: SegmentName,
+    pub(crate) path: PathBuf,
+    pub(crate) rung: Rung,
+}
+
+/// A mapped segment. Dropping it detaches: the last one out removes the name of an `UntilLastDetach` segment.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    /// `None` once detached.
+    mapped: Option<Mapped>,
+    /// The private copy of the header, from which all bounds come.
+    header: Header,
+    id: FileId,
+    location: Option<Location>,
+    access: Access,
+}
+
+#[derive(Debug)]
+struct Mapped {
+    map: Map,
+    /// The descriptor of an unnamed segment, or of a file system where the mapping does not keep the life lock.
+    descriptor: Option<File>,
+}
+
+impl Attachment {
+    pub(super) fn new(
+        map: Map,
+        header: Header,
+        id: FileId,
+        location: Option<Location>,
+        descriptor: Option<File>,
+        access: Access,
+    ) -> Self {
+        Self { mapped: Some(Mapped { map, descriptor }), header, id, location, access }
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The mapping, which starts with the header.
+    pub(crate) fn map(&self) -> Option<&Map> {
+        self.mapped.as_ref().map(|mapped| &mapped.map)
+    }
+
+    pub(crate) fn access(&self) -> Access {
+        self.access
+    }
+
+    /// The name, or the empty text.
+    pub(crate) fn name(&self) -> &str {
+        self.location.as_ref().map_or("", |location| location.name.as_str())
+    }
+
+    /// The descriptor of an unnamed segment.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self.location {
+            Some(_) => None,
+            None => self.mapped.as_ref()?.descriptor.as_ref().map(File::descriptor),
+        }
+    }
+
+    /// Ends this process's attachment, if this is its last handle, and says what became of the segment.
+    pub(crate) fn close(attachment: Arc<Self>) -> Result<Detached> {
+        match Arc::try_unwrap(attachment) {
+            Ok(mut attachment) => attachment.detach(),
+            Err(_) => Ok(Detached::StillInUse),
+        }
+    }
+
+    fn detach(&mut self) -> Result<Detached> {
+        let Some(mapped) = self.mapped.take() else { return Ok(Detached::StillInUse) };
+        // Unmaps and closes: the life lock ends before the question whether anybody else holds one.
+        drop(mapped);
+        match self.location.take() {
+            Some(location) => detach::leave(self.header.persist(), self.id, location),
+            None => Ok(Detached::Unnamed),
+        }
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        // There is nobody to tell. A name that stays is remembered, or found by `reap`.
+        let _ = self.detach();
+    }
+}

@@ -1,0 +1,325 @@
+//! The elements of an attached segment: a typed run of shared memory that keeps its attachment alive.
+//!
+//! The join between a segment, which knows no types, and a layout, which knows no segment. Everything above is safe
+//! code: bounds are checked here, against private numbers.
+#![allow(unsafe_code, reason = "calls the access module under the invariant of Elements")]
+
+use super::attachment::Attachment;
+use crate::access::{self, BlockBuffer, BlockLane, Candidate};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{AccessMode, ReadWrite, ShmLayout, ShmPod, ShmRef, ShmValue, Writable, as_pods_mut, as_values};
+use crate::sys::Access;
+use core::marker::PhantomData;
+use core::mem::{MaybeUninit, align_of, size_of};
+use std::sync::Arc;
+
+/// A run of elements in an attached segment.
+pub(crate) struct Elements<T, M = ReadWrite> {
+    // Invariant: as long as `attachment` lives, `first` is aligned for `T` and `len` elements there are mapped, for
+    // writing too if `M` is `ReadWrite`. No reference to them exists outside the escape hatch.
+    first: *mut T,
+    len: usize,
+    attachment: Arc<Attachment>,
+    mode: PhantomData<M>,
+}
+
+impl<T, M> Clone for Elements<T, M> {
+    fn clone(&self) -> Self {
+        Self { first: self.first, len: self.len, attachment: Arc::clone(&self.attachment), mode: PhantomData }
+    }
+}
+
+// SAFETY: the mapping belongs to the process; all accesses are volatile, in assembly or atomic, so that threads may
+// race like processes do; `T: ShmLayout` is made of plain numbers and atomics and owns nothing of a thread.
+unsafe impl<T: ShmLayout, M: AccessMode> Send for Elements<T, M> {}
+// SAFETY: as above: every method takes `&self` and moves bytes by such accesses only.
+unsafe impl<T: ShmLayout, M: AccessMode> Sync for Elements<T, M> {}
+
+impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
+    /// The data of `attachment`, whose header must say that it holds elements like `T`.
+    pub(crate) fn new(attachment: Attachment) -> Result<Self> {
+        let header = attachment.header();
+        let corrupt = |field, value| Error::new(ErrorKind::Corrupt { field, value });
+        if header.element_bytes != size_of::<T>() as u64 {
+            return Err(corrupt("element size", header.element_bytes));
+        }
+        if header.element_align != align_of::<T>() as u32 {
+            return Err(corrupt("element alignment", header.element_align.into()));
+        }
+        let map = attachment.map().ok_or_else(|| corrupt("mapping", 0))?;
+        if M::WRITABLE && attachment.access() != Access::ReadWrite {
+            return Err(Error::new(ErrorKind::PermissionDenied { operation: "write through a read-only mapping" }));
+        }
+        let (offset, len) = (header.data_offset as usize, header.capacity as usize);
+        let bytes = len.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_add(offset));
+        if bytes.is_none_or(|end| end > map.bytes()) {
+            return Err(corrupt("capacity", header.capacity));
+        }
+        // Inside the mapping by the test above, which is at least page-aligned, and the header's parser has checked
+        // that the offset is a multiple of the alignment.
+        let first = map.start().wrapping_add(offset).cast::<T>();
+        if !first.is_aligned() {
+            return Err(corrupt("data offset", header.data_offset));
+        }
+        Ok(Self { first, len, attachment: Arc::new(attachment), mode: PhantomData })
+    }
+
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn attachment(&self) -> &Attachment {
+        &self.attachment
+    }
+
+    pub(crate) fn into_attachment(self) -> Arc<Attachment> {
+        self.attachment
+    }
+
+    pub(crate) fn as_ptr(&self) -> *mut T {
+        self.first
+    }
+
+    /// A private copy of element `index`, if there is one.
+    #[inline(always)]
+    pub(crate) fn load(&self, index: usize) -> Option<Candidate<T>> {
+        if index < self.len {
+            let place = self.first.wrapping_add(index);
+            // SAFETY: `index < len`: mapped and aligned by the invariant.
+            Some(unsafe { access::load(place) })
+        } else {
+            None
+        }
+    }
+
+    /// The place of element `index`, if there is one.
+    #[inline(always)]
+    pub(crate) fn at(&self, index: usize) -> Option<ShmRef<'_, T, M>> {
+        if index < self.len {
+            // SAFETY: `index < len`: mapped and aligned for as long as `self`, which holds the attachment, is borrowed;
+            // writable if `M` is.
+            Some(unsafe { ShmRef::new(self.first.wrapping_add(index)) })
+        } else {
+            None
+        }
+    }
+
+    /// Stores element `index`; `false` if there is none.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn store(&self, index: usize, value: &T) -> bool
+    where
+        T: ShmValue,
+        M: Writable,
+    {
+        if index < self.len {
+            // SAFETY: `index < len`: mapped, aligned and writable; a layout has no padding.
+            unsafe { access::store(self.first.wrapping_add(index), value) };
+        }
+        index < self.len
+    }
+
+    /// Refuses ranges that reach past the end.
+    #[inline(always)]
+    fn check_range(&self, start: usize, count: usize) -> Result<()> {
+        match start.checked_add(count) {
+            Some(end) if end <= self.len => Ok(()),
+            end => Err(Error::out_of_range(end.unwrap_or(usize::MAX), self.len)),
+        }
+    }
+
+    /// Copies elements out, unchecked.
+    pub(crate) fn copy_out(&self, start: usize, target: &mut [MaybeUninit<Candidate<T>>]) -> Result<()> {
+        self.check_range(start, target.len())?;
+        let source = self.first.wrapping_add(start).cast::<u8>();
+        // SAFETY: the range is mapped (`check_range`); the target is private and as large.
+        unsafe { access::copy_out(source, target.as_mut_ptr().cast(), size_of_val(target)) };
+        Ok(())
+    }
+
+    /// Copies elements in.
+    pub(crate) fn copy_in(&self, start: usize, source: &[T]) -> Result<()>
+    where
+        T: ShmValue,
+        M: Writable,
+    {
+        self.check_range(start, source.len())?;
+        let target = self.first.wrapping_add(start).cast::<u8>();
+        // SAFETY: the range is mapped and writable (`check_range`, `M`); the source is a private slice, and a layout
+        // has no padding, so all its bytes are initialised.
+        unsafe { access::copy_in(source.as_ptr().cast(), target, size_of_val(source)) };
+        Ok(())
+    }
+
+    /// Copies elements out and checks them; `target` changes only if all are valid.
+    pub(crate) fn copy_to_slice(&self, start: usize, target: &mut [T]) -> Result<()>
+    where
+        T: ShmValue,
+    {
+        if T::ANY_BITS {
+            self.check_range(start, target.len())?;
+            let source = self.first.wrapping_add(start).cast::<u8>();
+            // SAFETY: the range is mapped (`check_range`); the target is private, as large, and any bytes are valid
+            // elements (contract of `ANY_BITS`).
+            unsafe { access::copy_out(source, target.as_mut_ptr().cast(), size_of_val(target)) };
+            return Ok(());
+        }
+        target.copy_from_slice(&self.to_vec(start, target.len())?);
+        Ok(())
+    }
+
+    /// Copies `count` elements out into fresh memory and checks them.
+    pub(crate) fn to_vec(&self, start: usize, count: usize) -> Result<Vec<T>>
+    where
+        T: ShmValue,
+    {
+        let mut private: Vec<Candidate<T>> = Vec::new();
+        private.try_reserve_exact(count).map_err(|_| {
+            Error::new(ErrorKind::NoAddressSpace { needed: (count as u64).saturating_mul(size_of::<T>() as u64) })
+        })?;
+        self.copy_out(start, &mut private.spare_capacity_mut()[..count])?;
+        // SAFETY: `copy_out` filled `count` elements.
+        unsafe { private.set_len(count) };
+        as_values(&private).map_err(|(index, invalid)| invalid.into_error(&T::SCHEMA, Some(start + index)))?;
+        let mut private = core::mem::ManuallyDrop::new(private);
+        let (first, len, capacity) = (private.as_mut_ptr(), private.len(), private.capacity());
+        // SAFETY: the parts of a vector that is not dropped; `Candidate<T>` is transparent over the bytes of a `T`, so
+        // size and alignment agree, and `as_values` found each element valid.
+        Ok(unsafe { Vec::from_raw_parts(first.cast::<T>(), len, capacity) })
+    }
+
+    /// Lends private copies of all elements, checked, block after block.
+    #[inline(always)]
+    pub(crate) fn for_each_block(&self, mut visit: impl FnMut(&[T])) -> Result<()>
+    where
+        T: ShmValue,
+    {
+        let full = T::Lane::capacity::<T>();
+        let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();
+        let mut lend = |index: usize, count: usize| {
+            // SAFETY: the callers keep `index + count <= len`: mapped and aligned; a full block or the last one.
+            unsafe { T::Lane::load::<T>(&mut buffer, self.first.wrapping_add(index), count) };
+            // SAFETY: `load` filled `count` elements.
+            let candidates = unsafe { access::loaded(&buffer, count) };
+            visit(as_values(candidates).map_err(|(at, invalid)| invalid.into_error(&T::SCHEMA, Some(index + at)))?);
+            Ok(())
+        };
+        let mut index = 0;
+        // Apart, so that the length of a full block is a constant and its loads stay in registers.
+        while self.len - index >= full {
+            lend(index, full)?;
+            index += full;
+        }
+        if index < self.len { lend(index, self.len - index) } else { Ok(()) }
+    }
+
+    /// Lends private copies of two runs side by side, as far as the shorter one goes.
+    #[inline(always)]
+    pub(crate) fn for_each_block_pair<N: AccessMode>(&self, other: &Elements<T, N>, mut visit: impl FnMut(&[T], &[T]))
+    where
+        T: ShmPod,
+    {
+        let full = T::Lane::capacity::<T>();
+        let mut left = <T::Lane as BlockLane>::Buffer::new::<T>();
+        let mut right = <T::Lane as BlockLane>::Buffer::new::<T>();
+        let mut lend = |index: usize, count: usize| {
+            // SAFETY: the callers keep `index + count` within both runs: mapped and aligned; a full block or the last.
+            unsafe { T::Lane::load::<T>(&mut left, self.first.wrapping_add(index), count) };
+            // SAFETY: as above.
+            unsafe { T::Lane::load::<T>(&mut right, other.first.wrapping_add(index), count) };
+            // SAFETY: both loads filled `count` elements.
+            let left = unsafe { access::loaded_mut(&mut left, count) };
+            // SAFETY: as above.
+            let right = unsafe { access::loaded_mut(&mut right, count) };
+            visit(as_pods_mut(left), as_pods_mut(right));
+        };
+        let end = self.len.min(other.len);
+        let mut index = 0;
+        while end - index >= full {
+            lend(index, full);
+            index += full;
+        }
+        if index < end {
+            lend(index, end - index);
+        }
+    }
+
+    /// Copies block after block out, lets `change` work on the private copy, and copies it back in.
+    #[inline(always)]
+    pub(crate) fn update_blocks(&self, mut change: impl FnMut(&mut [T]))
+    where
+        T: ShmPod,
+        M: Writable,
+    {
+        let full = T::Lane::capacity::<T>();
+        let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();
+        let mut lend = |index: usize, count: usize| {
+            let place = self.first.wrapping_add(index);
+            // SAFETY: the callers keep `index + count <= len`: mapped and aligned; a full block or the last one.
+            unsafe { T::Lane::load::<T>(&mut buffer, place, count) };
+            // SAFETY: `load` filled `count` elements.
+            change(as_pods_mut(unsafe { access::loaded_mut(&mut buffer, count) }));
+            // SAFETY: the same range, writable because `M` is; the block is initialised.
+            unsafe { T::Lane::store::<T>(&buffer, place, count) };
+        };
+        let mut index = 0;
+        while self.len - index >= full {
+            lend(index, full);
+            index += full;
+        }
+        if index < self.len {
+            lend(index, self.len - index);
+        }
+    }
+
+    /// Stores one value everywhere.
+    #[inline(always)]
+    pub(crate) fn fill(&self, value: T)
+    where
+        T: ShmPod,
+        M: Writable,
+    {
+        let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();
+        let full = T::Lane::capacity::<T>().min(self.len);
+        for index in 0..full {
+            let start = buffer.start_mut().cast::<T>();
+            // SAFETY: the buffer has room for `capacity` elements and is aligned for them; it is private.
+            unsafe { start.wrapping_add(index).write(value) };
+        }
+        let mut index = 0;
+        while index < self.len {
+            let count = full.min(self.len - index);
+            // SAFETY: `index + count <= len`: mapped, aligned, writable; the first `count` elements are initialised; a
+            // full block or the last one.
+            unsafe { T::Lane::store::<T>(&buffer, self.first.wrapping_add(index), count) };
+            index += count;
+        }
+    }
+
+    /// The elements as a slice.
+    ///
+    /// # Safety
+    /// For `'a`, the mapping lives, and nobody, in any process, writes to the elements or truncates the file.
+    pub(crate) unsafe fn as_slice<'a>(&self) -> &'a [T]
+    where
+        T: ShmPod,
+    {
+        // SAFETY: mapped and aligned by the invariant; any bytes are a `T`; nobody writes, by the caller's word.
+        unsafe { core::slice::from_raw_parts(self.first, self.len) }
+    }
+
+    /// The elements as an exclusive slice.
+    ///
+    /// # Safety
+    /// For `'a`, the mapping lives, and nobody else, in any process or through any handle, reads or writes the elements
+    /// or truncates the file.
+    pub(crate) unsafe fn as_mut_slice<'a>(&self) -> &'a mut [T]
+    where
+        T: ShmPod,
+        M: Writable,
+    {
+        // SAFETY: as in `as_slice`, and nobody else has access, by the caller's word.
+        unsafe { core::slice::from_raw_parts_mut(self.first, self.len) }
+    }
+}

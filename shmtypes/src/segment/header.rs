@@ -1,0 +1,269 @@
+//! The header: the first bytes of every segment.
+//!
+//! ```text
+//! offset  size  field
+//!      0     8  magic                "SHMTYPES", written last
+//!      8     4  byte order           0x01020304
+//!     12     2  format version       1
+//!     14     2  header bytes         384
+//!     16     4  required features    a reader that does not know a bit must not attach
+//!     20     4  optional features    1: huge pages granted, 2: huge pages refused
+//!     24     4  container            1 array
+//!     28     1  pointer width        in bytes, for people
+//!     29     1  persist              0 until last detach, 1 keep
+//!     30     2  reserved
+//!     32     8  total bytes          length of the file
+//!     40     4  schema offset        behind the header
+//!     44     4  schema bytes         canonical JSON
+//!     48     8  data offset          a multiple of 64; of 4096 when the data have 4096 bytes or more
+//!     56     8  data bytes           capacity times element bytes
+//!     64    16  fingerprint          of the element's layout, a native 128-bit integer
+//!     80     8  element bytes        distance from one element to the next
+//!     88     4  element align
+//!     92     4  dimensions           1 to 8
+//!     96     8  capacity             in elements, the product of the shape
+//!    104    64  shape                elements per dimension, row-major; 0 behind the last dimension
+//!    168     8  mutable offset       a multiple of 64; all that changes but the data
+//!    176     4  mutable bytes
+//!    180     4  slot count           participant slots, 0 without locks
+//!    184     8  lock timeout         in milliseconds, 0 for none
+//!    192    16  creation id          random
+//!    208    16  boot id
+//!    224     8  created              nanoseconds since 1970, for people
+//!    232     8  creator start        clock ticks since boot, for people
+//!    240     4  creator pid          for people, never for decisions
+//!    244     4  creator uid          for people, never for decisions
+//!    248    64  parameters           eight numbers whose meaning the container defines
+//!    312     8  reserved
+//!    320    64  type name            UTF-8, NUL-padded, for people
+//! ```
+//!
+//! Native byte order. Nothing here changes after publication, so one `pread` into private memory is exact, and all
+//! later bounds come from that copy ([`parse`](Header::parse) is a pure function of it).
+
+use crate::error::ErrorKind;
+use core::mem::size_of;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+pub(crate) const MAGIC: [u8; 8] = *b"SHMTYPES";
+const BYTE_ORDER: u32 = 0x0102_0304;
+pub(crate) const FORMAT_VERSION: u16 = 1;
+pub(crate) const HEADER_BYTES: usize = size_of::<Header>();
+/// What offsets of regions are multiples of: a cache line.
+pub(crate) const REGION_ALIGN: u64 = 64;
+/// What the data's offset is a multiple of when they have at least as many bytes. A constant of the format, whatever
+/// the page size of the machine.
+pub(crate) const PAGE: u64 = 4096;
+pub(crate) const MAX_SCHEMA_BYTES: u32 = 64 << 10;
+pub(crate) const MAX_DIMENSIONS: usize = 8;
+
+/// Bits of `required_features` that this version knows. The lock and slot bits come with the locks.
+const KNOWN_FEATURES: u32 = 0;
+pub(crate) const HUGE_PAGES_GRANTED: u32 = 1;
+pub(crate) const HUGE_PAGES_REFUSED: u32 = 2;
+
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Header {
+    pub(crate) magic: [u8; 8],
+    pub(crate) byte_order: u32,
+    pub(crate) format_version: u16,
+    pub(crate) header_bytes: u16,
+    pub(crate) required_features: u32,
+    pub(crate) optional_features: u32,
+    pub(crate) container: u32,
+    pub(crate) pointer_width: u8,
+    pub(crate) persist: u8,
+    pub(crate) reserved: [u8; 2],
+    pub(crate) total_bytes: u64,
+    pub(crate) schema_offset: u32,
+    pub(crate) schema_bytes: u32,
+    pub(crate) data_offset: u64,
+    pub(crate) data_bytes: u64,
+    pub(crate) fingerprint: [u8; 16],
+    pub(crate) element_bytes: u64,
+    pub(crate) element_align: u32,
+    pub(crate) dimensions: u32,
+    pub(crate) capacity: u64,
+    pub(crate) shape: [u64; MAX_DIMENSIONS],
+    pub(crate) mutable_offset: u64,
+    pub(crate) mutable_bytes: u32,
+    pub(crate) slot_count: u32,
+    pub(crate) lock_timeout_ms: u64,
+    pub(crate) creation_id: [u8; 16],
+    pub(crate) boot_id: [u8; 16],
+    pub(crate) created_ns: u64,
+    pub(crate) creator_start: u64,
+    pub(crate) creator_pid: u32,
+    pub(crate) creator_uid: u32,
+    pub(crate) parameters: [u64; 8],
+    pub(crate) reserved_end: [u8; 8],
+    pub(crate) type_name: [u8; 64],
+}
+
+const _: () = assert!(HEADER_BYTES == 384 && (HEADER_BYTES as u64).is_multiple_of(REGION_ALIGN));
+
+/// The containers, by their number in the header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Container {
+    /// [`ShmArray`](crate::ShmArray)
+    Array,
+    /// A container that this version of the crate does not know.
+    Unknown(u32),
+}
+
+impl Container {
+    pub(crate) const fn number(self) -> u32 {
+        match self {
+            Self::Array => 1,
+            Self::Unknown(number) => number,
+        }
+    }
+
+    pub(crate) const fn from_number(number: u32) -> Self {
+        match number {
+            1 => Self::Array,
+            number => Self::Unknown(number),
+        }
+    }
+
+    /// The container's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Array => "ShmArray",
+            Self::Unknown(_) => "container unknown to this program",
+        }
+    }
+}
+
+/// When a segment's name goes away. Recorded in the segment by its creator, and binding for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Persist {
+    /// When the last process detaches, or at the next [`reap`](crate::reap) if that process was killed.
+    #[default]
+    UntilLastDetach,
+    /// By [`unlink`](crate::unlink), [`reap_named`](crate::reap_named) or `rm` only.
+    Keep,
+}
+
+impl Header {
+    /// A header with the fields that are the same for every segment of this version.
+    pub(crate) fn template() -> Self {
+        let mut header = Self::new_zeroed();
+        header.magic = MAGIC;
+        header.byte_order = BYTE_ORDER;
+        header.format_version = FORMAT_VERSION;
+        header.header_bytes = HEADER_BYTES as u16;
+        header.pointer_width = size_of::<usize>() as u8;
+        header
+    }
+
+    /// Reads and checks a header. `bytes` is a private copy of the start of a file that has `file_bytes` bytes.
+    ///
+    /// Safe on any bytes: gives a header whose regions lie inside the file, in order and aligned, or an error.
+    pub(crate) fn parse(bytes: &[u8], file_bytes: u64) -> Result<Self, ErrorKind> {
+        if file_bytes == 0 {
+            return Err(ErrorKind::NotASegment { found: "an empty file" });
+        }
+        if !bytes.starts_with(&MAGIC) {
+            return Err(ErrorKind::NotASegment { found: "a file without its magic" });
+        }
+        let Ok((header, _)) = Self::read_from_prefix(bytes) else {
+            return Err(ErrorKind::Truncated { expected: HEADER_BYTES as u64, found: file_bytes });
+        };
+        match header.byte_order {
+            BYTE_ORDER => {}
+            order if order == BYTE_ORDER.swap_bytes() => return Err(ErrorKind::ForeignByteOrder),
+            order => return Err(ErrorKind::Corrupt { field: "byte order", value: order.into() }),
+        }
+        if header.format_version != FORMAT_VERSION {
+            return Err(ErrorKind::UnknownFormat { found: header.format_version, supported: FORMAT_VERSION });
+        }
+        let unknown = header.required_features & !KNOWN_FEATURES;
+        if unknown != 0 {
+            return Err(ErrorKind::UnknownFeatures { bits: unknown });
+        }
+        if header.total_bytes > file_bytes {
+            return Err(ErrorKind::Truncated { expected: header.total_bytes, found: file_bytes });
+        }
+        header.check_geometry(file_bytes)?;
+        Ok(header)
+    }
+
+    fn check_geometry(&self, file_bytes: u64) -> Result<(), ErrorKind> {
+        check("total length", self.total_bytes, self.total_bytes == file_bytes)?;
+        let header_bytes = u64::from(self.header_bytes);
+        check("header length", header_bytes, header_bytes >= HEADER_BYTES as u64 && aligned(header_bytes))?;
+        check("persist policy", self.persist.into(), self.persist <= 1)?;
+
+        let schema = self.schema_range();
+        check("schema offset", schema.0, schema.0 >= header_bytes)?;
+        check("schema length", schema.1, schema.1 <= MAX_SCHEMA_BYTES.into())?;
+        let mutable = (self.mutable_offset, u64::from(self.mutable_bytes));
+        let mutable_fits = aligned(mutable.0) && end(schema).is_some_and(|end| end <= mutable.0);
+        check("mutable offset", mutable.0, mutable_fits)?;
+        let data_fits = aligned(self.data_offset) && end(mutable).is_some_and(|end| end <= self.data_offset);
+        check("data offset", self.data_offset, data_fits)?;
+        let data_end = end((self.data_offset, self.data_bytes));
+        check("data length", self.data_bytes, data_end.is_some_and(|end| end <= self.total_bytes))?;
+
+        let align = self.element_align;
+        let align_fits = align.is_power_of_two() && self.data_offset.is_multiple_of(align.into());
+        check("element alignment", align.into(), align_fits)?;
+        let size = self.element_bytes;
+        check("element size", size, size > 0 && size.is_multiple_of(align.into()))?;
+        check("capacity", self.capacity, self.capacity.checked_mul(size) == Some(self.data_bytes))?;
+        let dimensions = self.dimensions as usize;
+        check("number of dimensions", dimensions as u64, (1..=MAX_DIMENSIONS).contains(&dimensions))?;
+        let (used, unused) = self.shape.split_at(dimensions);
+        let elements = used.iter().try_fold(1_u64, |product, &length| product.checked_mul(length));
+        check("shape", used[0], elements == Some(self.capacity) && unused.iter().all(|&length| length == 0))
+    }
+
+    /// Offset and length of the schema.
+    pub(crate) fn schema_range(&self) -> (u64, u64) {
+        (self.schema_offset.into(), self.schema_bytes.into())
+    }
+
+    pub(crate) fn container(&self) -> Container {
+        Container::from_number(self.container)
+    }
+
+    pub(crate) fn persist(&self) -> Persist {
+        if self.persist == 0 { Persist::UntilLastDetach } else { Persist::Keep }
+    }
+
+    /// The lengths of the dimensions.
+    pub(crate) fn shape(&self) -> &[u64] {
+        &self.shape[..self.dimensions as usize]
+    }
+
+    pub(crate) fn set_type_name(&mut self, name: &str) {
+        let mut end = name.len().min(self.type_name.len());
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.type_name[..end].copy_from_slice(&name.as_bytes()[..end]);
+    }
+
+    /// The type's name, with everything replaced that could disturb a terminal.
+    pub(crate) fn type_name(&self) -> String {
+        let end = self.type_name.iter().position(|&byte| byte == 0).unwrap_or(self.type_name.len());
+        let name = String::from_utf8_lossy(&self.type_name[..end]);
+        name.chars().map(|c| if c.is_alphanumeric() || c.is_ascii_punctuation() || c == ' ' { c } else { '\u{fffd}' }).collect()
+    }
+}
+
+fn check(field: &'static str, value: u64, holds: bool) -> Result<(), ErrorKind> {
+    if holds { Ok(()) } else { Err(ErrorKind::Corrupt { field, value }) }
+}
+
+fn aligned(offset: u64) -> bool {
+    offset.is_multiple_of(REGION_ALIGN)
+}
+
+fn end((offset, bytes): (u64, u64)) -> Option<u64> {
+    offset.checked_add(bytes)
+}

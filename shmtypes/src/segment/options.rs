@@ -1,0 +1,92 @@
+//! What can be said about a segment before it is created or opened.
+
+use super::header::Persist;
+use super::name::SegmentName;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::{self, Directory};
+use std::path::PathBuf;
+
+/// Whose segments may be attached. The owner of a file can change and truncate it at any time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Segments of this process's effective user.
+    #[default]
+    Owner,
+    /// Segments of this user.
+    Uid(u32),
+    /// Segments of any user.
+    Anyone,
+}
+
+/// The default limit on attaching: more than a process can map.
+const MAX_BYTES: u64 = 1 << 46;
+
+/// Options common to all containers.
+#[derive(Clone, Debug)]
+pub(crate) struct SegmentOptions {
+    pub(crate) name: Option<String>,
+    pub(crate) unnamed: bool,
+    pub(crate) directory: Directory,
+    pub(crate) mode: u32,
+    pub(crate) persist: Persist,
+    pub(crate) trust: Trust,
+    pub(crate) max_bytes: u64,
+    pub(crate) prefault: bool,
+    pub(crate) huge_pages: bool,
+}
+
+impl Default for SegmentOptions {
+    fn default() -> Self {
+        Self {
+            name: None,
+            unnamed: false,
+            directory: Directory::new(sys::DEFAULT_DIRECTORY),
+            mode: 0o600,
+            persist: Persist::default(),
+            trust: Trust::default(),
+            max_bytes: MAX_BYTES,
+            prefault: false,
+            huge_pages: false,
+        }
+    }
+}
+
+impl SegmentOptions {
+    pub(crate) fn set_directory(&mut self, path: PathBuf) {
+        self.directory = Directory::new(path);
+    }
+
+    /// The name that was given, checked.
+    pub(crate) fn given_name(&self) -> Result<Option<SegmentName>> {
+        match &self.name {
+            Some(_) if self.unnamed => Err(invalid("a segment cannot be unnamed and have a name")),
+            Some(name) => SegmentName::new(name).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The name to attach to.
+    pub(crate) fn required_name(&self) -> Result<SegmentName> {
+        self.given_name()?.ok_or_else(|| invalid("opening needs a name: `.name(\"…\")`, or `from_fd` for a descriptor"))
+    }
+
+    pub(crate) fn check_mode(&self) -> Result<()> {
+        if self.mode & !0o777 != 0 {
+            return Err(invalid(&format!("mode {:#o} has bits beyond 0o777", self.mode)));
+        }
+        Ok(())
+    }
+
+    /// The user id that is trusted, if not everybody is.
+    pub(crate) fn trusted_user(&self) -> Option<u32> {
+        match self.trust {
+            Trust::Owner => Some(sys::effective_user()),
+            Trust::Uid(uid) => Some(uid),
+            Trust::Anyone => None,
+        }
+    }
+}
+
+pub(crate) fn invalid(reason: &str) -> Error {
+    Error::new(ErrorKind::InvalidOptions { reason: reason.to_owned() })
+}

@@ -1,0 +1,133 @@
+//! A directory that holds segments, by path: no descriptor is kept.
+
+use super::super::{Access, Failure, LinkMethod, Space, Status};
+use super::File;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, open, renameat2};
+use nix::sys::stat::{Mode, lstat};
+use nix::unistd::{linkat, unlink};
+use std::ffi::OsString;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Flags of every open: see rule 2 of the parent module.
+const GUARDED: OFlag = OFlag::O_CLOEXEC.union(OFlag::O_NOFOLLOW).union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY);
+
+/// A directory that holds segments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// What stands under a name, without opening it.
+    pub(crate) fn status(path: &Path) -> Result<Status, Failure> {
+        lstat(path).map(Status::from).map_err(|errno| Failure { operation: "look up the name", errno })
+    }
+
+    /// Opens what stands under a name.
+    pub(crate) fn open(path: &Path, access: Access) -> Result<File, Failure> {
+        let access = match access {
+            Access::ReadOnly => OFlag::O_RDONLY,
+            Access::ReadWrite => OFlag::O_RDWR,
+        };
+        open(path, access | GUARDED, Mode::empty())
+            .map(File::from)
+            .map_err(|errno| Failure { operation: "open the segment", errno })
+    }
+
+    /// A new file without a name. `None` where the file system or kernel has no such files.
+    pub(crate) fn create_unnamed(&self) -> Result<Option<File>, Failure> {
+        let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+        match open(&self.path, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
+            Ok(descriptor) => Ok(Some(File::from(descriptor))),
+            // open(2), O_TMPFILE: EISDIR and ENOENT from kernels that do not know the flag, EOPNOTSUPP from file
+            // systems. ENOENT also means that the directory is missing; then the next attempt says so.
+            Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::ENOENT | Errno::EINVAL) => Ok(None),
+            Err(errno) => Err(Failure { operation: "create a file in the segment directory", errno }),
+        }
+    }
+
+    /// A new file under a name that must be free.
+    pub(crate) fn create_named(path: &Path) -> Result<File, Failure> {
+        let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | GUARDED;
+        open(path, flags, Mode::S_IRUSR | Mode::S_IWUSR)
+            .map(File::from)
+            .map_err(|errno| Failure { operation: "create a file in the segment directory", errno })
+    }
+
+    /// Gives an unnamed file a name, which must be free.
+    pub(crate) fn link(method: LinkMethod, file: &File, path: &Path) -> Result<(), Failure> {
+        let result = match method {
+            LinkMethod::EmptyPath => linkat(file.descriptor(), "", AT_FDCWD, path, AtFlags::AT_EMPTY_PATH),
+            LinkMethod::ProcSelfFd => {
+                let proc = format!("/proc/self/fd/{}", file.descriptor().as_raw_fd());
+                linkat(AT_FDCWD, proc.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)
+            }
+        };
+        result.map_err(|errno| Failure { operation: "give the segment its name", errno })
+    }
+
+    /// The way of linking that works for this process, found by linking to a name that cannot be free: the answer
+    /// EEXIST means that only the name was in the way.
+    pub(crate) fn link_method(&self, file: &File) -> Option<LinkMethod> {
+        const UNKNOWN: u8 = 0;
+        const EMPTY_PATH: u8 = 1;
+        const PROC_SELF_FD: u8 = 2;
+        static FOUND: AtomicU8 = AtomicU8::new(UNKNOWN);
+        // Relaxed: the value stands for itself, and every thread would find the same.
+        match FOUND.load(Ordering::Relaxed) {
+            EMPTY_PATH => return Some(LinkMethod::EmptyPath),
+            PROC_SELF_FD => return Some(LinkMethod::ProcSelfFd),
+            _ => {}
+        }
+        let taken = self.path.join(".");
+        for (method, code) in [(LinkMethod::EmptyPath, EMPTY_PATH), (LinkMethod::ProcSelfFd, PROC_SELF_FD)] {
+            if matches!(Self::link(method, file, &taken), Err(Failure { errno: Errno::EEXIST, .. })) {
+                FOUND.store(code, Ordering::Relaxed);
+                return Some(method);
+            }
+        }
+        None
+    }
+
+    /// Moves a file to a name, which must be free.
+    pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
+        renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE)
+            .map_err(|errno| Failure { operation: "give the segment its name", errno })
+    }
+
+    /// Takes a name away.
+    pub(crate) fn unlink(path: &Path) -> Result<(), Failure> {
+        unlink(path).map_err(|errno| Failure { operation: "remove the name", errno })
+    }
+
+    /// The names in the directory.
+    pub(crate) fn names(&self) -> Result<Vec<OsString>, Failure> {
+        let failure = |error: std::io::Error| Failure {
+            operation: "list the segment directory",
+            errno: error.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
+        };
+        let entries = std::fs::read_dir(&self.path).map_err(failure)?;
+        entries.map(|entry| entry.map(|entry| entry.file_name()).map_err(failure)).collect()
+    }
+
+    /// The free room of the directory's file system.
+    pub(crate) fn space(&self) -> Option<Space> {
+        let stat = nix::sys::statvfs::statvfs(&self.path).ok()?;
+        Some(Space { bytes: stat.blocks_available() * stat.fragment_size(), inodes: stat.files_available() })
+    }
+}

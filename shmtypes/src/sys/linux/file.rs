@@ -1,0 +1,212 @@
+//! An open file description: contents, size, mode and byte locks.
+
+use super::super::{Access, Failure, Lock, LockByte, Status};
+use super::Map;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl, posix_fallocate};
+use nix::libc;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::sys::stat::{Mode, fchmod, fstat};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// From this size on, reserving blocks signals: kernels before 5.x give up with EINTR at every one, so that a timer
+/// could keep a large reservation from ever ending (PostgreSQL, `dsm_impl_posix_resize`).
+const LONG_RESERVATION: u64 = 1 << 20;
+
+/// An open file description.
+#[derive(Debug)]
+pub(crate) struct File {
+    descriptor: OwnedFd,
+}
+
+impl From<OwnedFd> for File {
+    fn from(descriptor: OwnedFd) -> Self {
+        Self { descriptor }
+    }
+}
+
+/// Why space was not reserved.
+pub(crate) enum Refusal {
+    FileSizeLimit { limit: u64 },
+    NoSpace,
+    Other(Failure),
+}
+
+impl File {
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+
+    pub(crate) fn into_descriptor(self) -> OwnedFd {
+        self.descriptor
+    }
+
+    /// A file in memory that has no directory, and whose size can be sealed.
+    pub(crate) fn in_memory() -> Result<Self, Failure> {
+        memfd_create("shmtypes", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)
+            .map(Self::from)
+            .map_err(|errno| Failure { operation: "memfd_create", errno })
+    }
+
+    /// Seals the size: nobody can shrink or grow the file any more.
+    pub(crate) fn seal_size(&self) -> Result<(), Failure> {
+        let seals = nix::fcntl::SealFlag::F_SEAL_SHRINK | nix::fcntl::SealFlag::F_SEAL_GROW;
+        fcntl(&self.descriptor, FcntlArg::F_ADD_SEALS(seals))
+            .map(drop)
+            .map_err(|errno| Failure { operation: "seal the size", errno })
+    }
+
+    pub(crate) fn status(&self) -> Result<Status, Failure> {
+        fstat(&self.descriptor).map(Status::from).map_err(|errno| Failure { operation: "fstat", errno })
+    }
+
+    /// Whether the description is open for writing.
+    pub(crate) fn is_writable(&self) -> Result<bool, Failure> {
+        let flags = fcntl(&self.descriptor, FcntlArg::F_GETFL)
+            .map_err(|errno| Failure { operation: "read the descriptor's flags", errno })?;
+        Ok(OFlag::from_bits_truncate(flags) & OFlag::O_ACCMODE == OFlag::O_RDWR)
+    }
+
+    /// Sets the permission bits; the umask has no part in it.
+    pub(crate) fn set_mode(&self, mode: u32) -> Result<(), Failure> {
+        fchmod(&self.descriptor, Mode::from_bits_truncate(mode))
+            .map_err(|errno| Failure { operation: "set the segment's mode", errno })
+    }
+
+    /// Refuses, with the limit, lengths for which the kernel would send SIGXFSZ (getrlimit(2), `RLIMIT_FSIZE`).
+    pub(crate) fn check_size_limit(&self, bytes: u64) -> Result<(), u64> {
+        match getrlimit(Resource::RLIMIT_FSIZE) {
+            Ok((limit, _)) if bytes > limit => Err(limit),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sets the length without reserving anything.
+    pub(crate) fn set_length(&self, bytes: u64) -> Result<(), Failure> {
+        nix::unistd::ftruncate(&self.descriptor, offset(bytes))
+            .map_err(|errno| Failure { operation: "set the length", errno })
+    }
+
+    /// Sets the length and reserves the space, so that touching it can never fail.
+    pub(crate) fn reserve(&self, bytes: u64) -> Result<(), Refusal> {
+        self.check_size_limit(bytes).map_err(|limit| Refusal::FileSizeLimit { limit })?;
+        let result = if bytes < LONG_RESERVATION {
+            self.allocate(bytes)
+        } else {
+            let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
+            let result = self.allocate(bytes);
+            if let Ok(before) = before {
+                // Fails for an unknown `how` only.
+                let _ = before.thread_set_mask();
+            }
+            result
+        };
+        result.map_err(|errno| match errno {
+            Errno::ENOSPC | Errno::EDQUOT => Refusal::NoSpace,
+            // What no file system can hold: beyond its greatest file, or of a length that is no `off_t`.
+            Errno::EFBIG | Errno::EINVAL => Refusal::NoSpace,
+            errno => Refusal::Other(Failure { operation: "reserve space", errno }),
+        })
+    }
+
+    fn allocate(&self, bytes: u64) -> Result<(), Errno> {
+        loop {
+            match posix_fallocate(&self.descriptor, 0, offset(bytes)) {
+                Err(Errno::EINTR) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Reads at a position; fewer bytes than asked for mean the end of the file. Never raises SIGBUS.
+    pub(crate) fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, Failure> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match nix::sys::uio::pread(&self.descriptor, &mut buffer[filled..], offset(position + filled as u64)) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Failure { operation: "read the header", errno }),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Takes a lock on one byte without waiting; `false` if somebody holds one that conflicts.
+    pub(crate) fn lock(&self, byte: LockByte, lock: Lock) -> Result<bool, Failure> {
+        let kind = match lock {
+            Lock::Shared => libc::F_RDLCK,
+            Lock::Exclusive => libc::F_WRLCK,
+        };
+        match fcntl(&self.descriptor, FcntlArg::F_OFD_SETLK(&byte_range(byte, kind))) {
+            Ok(_) => Ok(true),
+            Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+            Err(errno) => Err(Failure { operation: "lock the segment", errno }),
+        }
+    }
+
+    /// Whether another description holds a lock on the byte. Takes none, so it disturbs nobody.
+    pub(crate) fn is_locked(&self, byte: LockByte) -> Result<bool, Failure> {
+        let mut range = byte_range(byte, libc::F_WRLCK);
+        match fcntl(&self.descriptor, FcntlArg::F_OFD_GETLK(&mut range)) {
+            Ok(_) => Ok(i32::from(range.l_type) != libc::F_UNLCK),
+            Err(errno) => Err(Failure { operation: "ask for the segment's lock", errno }),
+        }
+    }
+
+    /// Takes a whole-file lock without waiting, for file systems without byte locks.
+    #[expect(deprecated, reason = "nix's Flock owns its file; this lock lives and dies with the description")]
+    pub(crate) fn lock_whole(&self, lock: Lock) -> Result<bool, Failure> {
+        use nix::fcntl::{FlockArg, flock};
+        let argument = match lock {
+            Lock::Shared => FlockArg::LockSharedNonblock,
+            Lock::Exclusive => FlockArg::LockExclusiveNonblock,
+        };
+        match flock(self.descriptor.as_raw_fd(), argument) {
+            Ok(()) => Ok(true),
+            Err(Errno::EWOULDBLOCK) => Ok(false),
+            Err(errno) => Err(Failure { operation: "lock the segment", errno }),
+        }
+    }
+
+    /// A second description of the same file.
+    pub(crate) fn reopen(&self, access: Access) -> Result<Self, Failure> {
+        let flags = match access {
+            Access::ReadOnly => OFlag::O_RDONLY,
+            Access::ReadWrite => OFlag::O_RDWR,
+        };
+        let path = format!("/proc/self/fd/{}", self.descriptor.as_raw_fd());
+        nix::fcntl::open(path.as_str(), flags | OFlag::O_CLOEXEC, Mode::empty())
+            .map(Self::from)
+            .map_err(|errno| Failure { operation: "reopen the segment", errno })
+    }
+
+    /// Maps the first `bytes` of the file.
+    pub(crate) fn map(&self, bytes: usize, access: Access) -> Result<Map, Failure> {
+        Map::new(&self.descriptor, bytes, access)
+    }
+
+    /// Maps at an address where huge pages fit.
+    pub(crate) fn map_aligned(&self, bytes: usize, access: Access) -> Result<Map, Failure> {
+        Map::aligned(&self.descriptor, bytes, access)
+    }
+}
+
+fn byte_range(byte: LockByte, kind: i32) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: offset(byte.position()),
+        l_len: 1,
+        // Must be 0 for locks of an open file description (fcntl(2)).
+        l_pid: 0,
+    }
+}
+
+/// Lengths and positions come from headers and options, where they are `u64`; what no `off_t` can hold becomes the
+/// greatest one, which every call refuses.
+fn offset(bytes: u64) -> libc::off_t {
+    libc::off_t::try_from(bytes).unwrap_or(libc::off_t::MAX)
+}

@@ -1,0 +1,124 @@
+//! The operating system, in a few types.
+//!
+//! [`Directory`] holds names, [`File`] is an open file description with byte locks, [`Map`] a mapping of one. Two
+//! bodies with the same functions: [`linux`](self), and `heap`, in which files are allocations of this process, so
+//! that everything above runs under Miri (`cfg(miri)`) and without an operating system (`--cfg shmtypes_heap`).
+//!
+//! Rules:
+//!
+//! 1. No policy here: each function is one system call or the shortest sequence that means one thing.
+//! 2. Every descriptor is close-on-exec. Opening never follows a symbolic link, never waits and never creates what it
+//!    was not told to create.
+//! 3. A failure carries the operation and the error number, nothing else; who asked knows the name.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("shmtypes needs Linux: named segments rest on O_TMPFILE, open file description locks and futexes");
+
+#[cfg(not(any(miri, shmtypes_heap)))]
+mod linux;
+#[cfg(not(any(miri, shmtypes_heap)))]
+pub(crate) use linux::*;
+
+#[cfg(any(miri, shmtypes_heap))]
+mod heap;
+#[cfg(any(miri, shmtypes_heap))]
+pub(crate) use heap::*;
+
+use crate::error::{Error, ErrorKind};
+use nix::errno::Errno;
+
+/// The directory of POSIX shared memory on Linux (shm_overview(7)).
+pub(crate) const DEFAULT_DIRECTORY: &str = "/dev/shm";
+
+/// A failed system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) operation: &'static str,
+    pub(crate) errno: Errno,
+}
+
+impl From<Failure> for Error {
+    fn from(Failure { operation, errno }: Failure) -> Self {
+        let kind = match errno {
+            Errno::ENOENT => ErrorKind::NotFound,
+            Errno::EEXIST => ErrorKind::AlreadyExists { owner: None },
+            Errno::EACCES | Errno::EPERM | Errno::EROFS => ErrorKind::PermissionDenied { operation },
+            Errno::EMFILE | Errno::ENFILE => ErrorKind::TooManyFiles,
+            Errno::ELOOP => ErrorKind::NotASegment { found: "a symbolic link" },
+            _ => ErrorKind::Os { operation, errno: errno as i32 },
+        };
+        Self::new(kind).caused_by(std::io::Error::from_raw_os_error(errno as i32))
+    }
+}
+
+/// How a file is opened or mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    ReadOnly,
+    ReadWrite,
+}
+
+/// What tells one file from every other, as long as it exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+}
+
+/// What `fstat` says of a file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Status {
+    pub(crate) id: FileId,
+    /// `None` for a regular file, else what it is.
+    pub(crate) irregular: Option<&'static str>,
+    pub(crate) links: u64,
+    pub(crate) owner: u32,
+    pub(crate) mode: u32,
+    pub(crate) bytes: u64,
+    /// How many bytes the file system has set aside for it.
+    pub(crate) reserved: u64,
+}
+
+/// A byte of a segment's file that carries a lock, far beyond the end of any file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LockByte(u64);
+
+impl LockByte {
+    /// Read-locked by every attachment; a write lock means that nobody is attached.
+    pub(crate) const LIFE: Self = Self(1 << 62);
+    /// Write-locked by whoever removes the name.
+    pub(crate) const NAME: Self = Self(Self::LIFE.0 + 1);
+    // Byte `LIFE + 16 + n` is the lock of participant slot `n`.
+
+    /// A byte for asking how a file system treats locks; `random` keeps two askers apart.
+    pub(crate) fn probe(random: u32) -> Self {
+        Self(Self::LIFE.0 + (1 << 32) + u64::from(random))
+    }
+
+    pub(crate) fn position(self) -> u64 {
+        self.0
+    }
+}
+
+/// The two strengths of a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lock {
+    Shared,
+    Exclusive,
+}
+
+/// The free room of a file system.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Space {
+    pub(crate) bytes: u64,
+    pub(crate) inodes: u64,
+}
+
+/// Ways of giving an unnamed file its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinkMethod {
+    /// `linkat` with `AT_EMPTY_PATH`.
+    EmptyPath,
+    /// `linkat` of `/proc/self/fd/N`.
+    ProcSelfFd,
+}
