@@ -32,6 +32,7 @@ pub mod describe;
 pub use crate::access::Candidate;
 pub use capability::{InvalidBits, ShmLayout, ShmPod, ShmValue, ShmZero};
 pub(crate) use capability::{as_pods_mut, as_values, into_pod, into_value};
+pub use describe::{InvalidSchema, Layout, LayoutField, LayoutKind, LayoutVariant};
 pub use fingerprint::Fingerprint;
 pub use foreign::ForeignRef;
 pub use schema::{Field, Kind, Scalar, Schema, Variant};

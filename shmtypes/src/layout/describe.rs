@@ -1,1 +1,0 @@
-//! Descriptions of a layout.

@@ -1,0 +1,496 @@
+//! Golden texts, round trips over generated layouts, hostile bytes, and what differs.
+
+use super::{Layout, LayoutField, LayoutKind, LayoutVariant, TypeName, json_matches};
+use crate::layout::{Field, Kind, Scalar, Schema, ShmBytes, ShmLayout, ShmStr, Variant};
+use core::mem::offset_of;
+use core::num::NonZero;
+use core::sync::atomic::{AtomicBool, AtomicU64};
+use proptest::prelude::*;
+
+pub(super) const KIND: Schema = Schema::of::<u8>(Kind::Enum {
+    name: "BodyKind",
+    version: 1,
+    repr: Scalar::U8,
+    variants: &[Variant { name: "Rock", value: 0 }, Variant { name: "Ship", value: 1 }],
+});
+
+#[repr(C)]
+pub(super) struct Leg {
+    side: u8,
+    joints: [u8; 3],
+    length: f32,
+}
+
+pub(super) const LEG: Schema = Schema::of::<Leg>(Kind::Struct {
+    name: "Leg",
+    version: 0,
+    fields: &[
+        Field { name: "side", offset: offset_of!(Leg, side), schema: &u8::SCHEMA },
+        Field { name: "joints", offset: offset_of!(Leg, joints), schema: &<[u8; 3]>::SCHEMA },
+        Field { name: "length", offset: offset_of!(Leg, length), schema: &f32::SCHEMA },
+    ],
+});
+
+#[repr(C)]
+pub(super) struct Body {
+    id: u64,
+    position: [f64; 3],
+    mass: f32,
+    kind: u8,
+    awake: AtomicBool,
+    tag: [u8; 6],
+    legs: [[Leg; 2]; 3],
+    name: ShmStr<12>,
+    digest: ShmBytes<4>,
+    serial: Option<NonZero<u32>>,
+    hits: AtomicU64,
+}
+
+const LEGS: Schema = Schema::of::<[[Leg; 2]; 3]>(Kind::Array {
+    element: &Schema::of::<[Leg; 2]>(Kind::Array { element: &LEG, length: 2 }),
+    length: 3,
+});
+
+/// One of everything that a struct can have.
+pub(super) const BODY: Schema = Schema::of::<Body>(Kind::Struct {
+    name: "Body",
+    version: 7,
+    fields: &[
+        Field { name: "id", offset: offset_of!(Body, id), schema: &u64::SCHEMA },
+        Field { name: "position", offset: offset_of!(Body, position), schema: &<[f64; 3]>::SCHEMA },
+        Field { name: "mass", offset: offset_of!(Body, mass), schema: &f32::SCHEMA },
+        Field { name: "kind", offset: offset_of!(Body, kind), schema: &KIND },
+        Field { name: "awake", offset: offset_of!(Body, awake), schema: &AtomicBool::SCHEMA },
+        Field { name: "tag", offset: offset_of!(Body, tag), schema: &TAG },
+        Field { name: "legs", offset: offset_of!(Body, legs), schema: &LEGS },
+        Field { name: "name", offset: offset_of!(Body, name), schema: &ShmStr::<12>::SCHEMA },
+        Field { name: "digest", offset: offset_of!(Body, digest), schema: &ShmBytes::<4>::SCHEMA },
+        Field { name: "serial", offset: offset_of!(Body, serial), schema: &Option::<NonZero<u32>>::SCHEMA },
+        Field { name: "hits", offset: offset_of!(Body, hits), schema: &AtomicU64::SCHEMA },
+    ],
+});
+
+const TAG: Schema = Schema::of::<[u8; 6]>(Kind::Opaque { name: "mac::Address" });
+
+/// A tuple struct whose names need escapes.
+const ODD: Schema = Schema::of::<[u16; 3]>(Kind::Struct {
+    name: "Odd",
+    version: 0,
+    fields: &[
+        Field { name: "größe", offset: 0, schema: &u16::SCHEMA },
+        Field { name: "a \"b\" \\ \u{1b}[31m", offset: 2, schema: &u16::SCHEMA },
+        Field { name: "\u{202e}\u{85}type", offset: 4, schema: &u16::SCHEMA },
+    ],
+});
+
+fn golden(schema: &Schema, expected: &str) {
+    assert_eq!(schema.to_json(), expected);
+    assert_round_trip(&Layout::from(schema));
+    assert!(json_matches(schema, expected.as_bytes()));
+}
+
+fn assert_round_trip(layout: &Layout) {
+    let json = layout.to_json();
+    let parsed = Layout::parse(json.as_bytes()).unwrap_or_else(|error| panic!("{error}: {json}"));
+    assert_eq!(parsed, *layout);
+    assert_eq!(parsed.to_json(), json);
+}
+
+#[test]
+#[cfg(target_endian = "little")]
+fn leaves_have_the_documented_json() {
+    golden(&f64::SCHEMA, r#"{"layout":"f64","numpy":"<f8"}"#);
+    golden(&u8::SCHEMA, r#"{"layout":"u8","numpy":"|u1"}"#);
+    golden(&bool::SCHEMA, r#"{"layout":"bool","numpy":"|b1"}"#);
+    golden(&char::SCHEMA, r#"{"layout":"char","numpy":"<u4"}"#);
+    golden(&u128::SCHEMA, r#"{"layout":"u128","numpy":"|V16"}"#);
+    golden(&AtomicU64::SCHEMA, r#"{"layout":{"atomic":"u64"},"numpy":"<u8"}"#);
+    golden(&NonZero::<u32>::SCHEMA, r#"{"layout":{"nonzero":"u32"},"numpy":"<u4"}"#);
+    golden(&Option::<NonZero<i128>>::SCHEMA, r#"{"layout":{"option_nonzero":"i128"},"numpy":"|V16"}"#);
+    golden(&zerocopy::byteorder::big_endian::F32::SCHEMA, r#"{"layout":"f32be","numpy":">f4"}"#);
+    golden(
+        &ShmStr::<32>::SCHEMA,
+        r#"{"layout":{"str":32},"numpy":{"names":["len","text"],"formats":["<u4","|S32"],"offsets":[0,4],"itemsize":36}}"#,
+    );
+    golden(
+        &ShmBytes::<16>::SCHEMA,
+        r#"{"layout":{"bytes":16},"numpy":{"names":["len","bytes"],"formats":["<u4","|S16"],"offsets":[0,4],"itemsize":20}}"#,
+    );
+    golden(&TAG, r#"{"layout":{"opaque":"mac::Address","itemsize":6,"align":1},"numpy":"|V6"}"#);
+    golden(&KIND, r#"{"layout":{"enum":"u8","version":1,"variants":[["Rock",0],["Ship",1]]},"numpy":"|u1"}"#);
+}
+
+#[test]
+#[cfg(target_endian = "little")]
+fn arrays_have_the_documented_json() {
+    golden(&<[f64; 3]>::SCHEMA, r#"{"layout":{"array":"f64","length":3},"numpy":"(3,)<f8"}"#);
+    golden(
+        &<[[f64; 4]; 3]>::SCHEMA,
+        r#"{"layout":{"array":{"array":"f64","length":4},"length":3},"numpy":"(3,4)<f8"}"#,
+    );
+    golden(
+        &<[ShmStr<4>; 3]>::SCHEMA,
+        r#"{"layout":{"array":{"str":4},"length":3},"numpy":[{"names":["len","text"],"formats":["<u4","|S4"],"offsets":[0,4],"itemsize":8},[3]]}"#,
+    );
+    golden(
+        &LEGS,
+        concat!(
+            r#"{"layout":{"array":{"array":{"names":["side","joints","length"],"types":["u8",{"array":"u8","length":3},"f32"],"#,
+            r#""offsets":[0,1,4],"itemsize":8,"align":4},"length":2},"length":3},"#,
+            r#""numpy":[{"names":["side","joints","length"],"formats":["|u1","(3,)|u1","<f4"],"offsets":[0,1,4],"itemsize":8},[3,2]]}"#
+        ),
+    );
+}
+
+#[test]
+#[cfg(all(target_endian = "little", target_pointer_width = "64"))]
+fn a_struct_of_everything_has_the_documented_json() {
+    golden(
+        &BODY,
+        concat!(
+            r#"{"layout":{"version":7,"names":["id","position","mass","kind","awake","tag","legs","name","digest","serial","hits"],"#,
+            r#""types":["u64",{"array":"f64","length":3},"f32",{"enum":"u8","version":1,"variants":[["Rock",0],["Ship",1]]},"#,
+            r#"{"atomic":"bool"},{"opaque":"mac::Address","itemsize":6,"align":1},{"array":{"array":{"names":["side","joints","length"],"#,
+            r#""types":["u8",{"array":"u8","length":3},"f32"],"offsets":[0,1,4],"itemsize":8,"align":4},"length":2},"length":3},"#,
+            r#"{"str":12},{"bytes":4},{"option_nonzero":"u32"},{"atomic":"u64"}],"#,
+            r#""offsets":[0,8,32,36,37,38,44,92,108,116,120],"itemsize":128,"align":8},"#,
+            r#""numpy":{"names":["id","position","mass","kind","awake","tag","legs","name","digest","serial","hits"],"#,
+            r#""formats":["<u8","(3,)<f8","<f4","|u1","|b1","|V6",[{"names":["side","joints","length"],"#,
+            r#""formats":["|u1","(3,)|u1","<f4"],"offsets":[0,1,4],"itemsize":8},[3,2]],"#,
+            r#"{"names":["len","text"],"formats":["<u4","|S12"],"offsets":[0,4],"itemsize":16},"#,
+            r#"{"names":["len","bytes"],"formats":["<u4","|S4"],"offsets":[0,4],"itemsize":8},"<u4","<u8"],"#,
+            r#""offsets":[0,8,32,36,37,38,44,92,108,116,120],"itemsize":128}}"#
+        ),
+    );
+}
+
+#[test]
+#[cfg(target_endian = "little")]
+fn names_are_escaped() {
+    golden(
+        &ODD,
+        concat!(
+            r#"{"layout":{"names":["größe","a \"b\" \\ \u001b[31m","\u202e\u0085type"],"types":["u16","u16","u16"],"#,
+            r#""offsets":[0,2,4],"itemsize":6,"align":2},"numpy":{"names":["größe","a \"b\" \\ \u001b[31m","\u202e\u0085type"],"#,
+            r#""formats":["<u2","<u2","<u2"],"offsets":[0,2,4],"itemsize":6}}"#
+        ),
+    );
+}
+
+#[test]
+fn every_scalar_goes_round() {
+    for scalar in Scalar::ALL {
+        let layout = leaf(scalar.size(), scalar.align(), LayoutKind::Scalar(*scalar));
+        assert_round_trip(&layout);
+    }
+}
+
+#[test]
+fn only_the_whole_json_matches() {
+    let json = BODY.to_json().into_bytes();
+    assert!(json_matches(&BODY, &json));
+    for at in 0..json.len() {
+        let mut other = json.clone();
+        other[at] ^= 1;
+        assert!(!json_matches(&BODY, &other), "byte {at} changed");
+        assert!(!json_matches(&BODY, &json[..at]), "cut at {at}");
+        assert!(Layout::parse(&json[..at]).is_err(), "cut at {at}");
+    }
+    assert!(!json_matches(&BODY, &[&json[..], b"\0"].concat()));
+    assert!(!json_matches(&LEG, &json));
+}
+
+/// Each with the place of the mistake.
+#[test]
+fn what_no_derive_writes_is_refused() {
+    let cases: &[(&str, &str)] = &[
+        (r#"^ {"layout":"f64","numpy":"<f8"}"#, "a schema"),
+        (r#"{"layout":^"f65","numpy":"<f8"}"#, "a scalar that may stand here"),
+        (r#"{"layout":^["f64"],"numpy":"<f8"}"#, "a layout"),
+        (r#"{"layout":"f64",^ "numpy":"<f8"}"#, "the canonical form"),
+        (r#"{"layout":"f64","numpy":"<f8"}^ "#, "the canonical form"),
+        (r#"{"layout":"f64","numpy":"<f^4"}"#, "the canonical form"),
+        (r#"{"layout":{"atomic":^"f64"},"numpy":"<f8"}"#, "a scalar that may stand here"),
+        (r#"{"layout":{"atomic":^"u128"},"numpy":"|V16"}"#, "a scalar that may stand here"),
+        (r#"{"layout":{"nonzero":^"u16be"},"numpy":">u2"}"#, "a scalar that may stand here"),
+        (r#"{"layout":{"str":^0},"numpy":"#, "a number above 0"),
+        (r#"{"layout":{"str":^4294967296},"numpy":"#, "a capacity of 32 bits"),
+        (r#"{"layout":{"str":1844674407370955161^6},"numpy":"#, "a smaller number"),
+        (r#"{"layout":{"str":^-1},"numpy":"#, "a number"),
+        (r#"{"layout":{"str":^007},"numpy":"#, "the canonical form"),
+        (r#"{"layout":{"array":"u8","length":^0},"numpy":"(0,)|u1"}"#, "a number above 0"),
+        (r#"{"layout":{"array":"u64","length":^2305843009213693952},"numpy":"#, "a length that can be addressed"),
+        (r#"{"layout":{"opaque":"a","itemsize":12,"align":^3},"numpy":"|V12"}"#, "an alignment that fits"),
+        (r#"{"layout":{"opaque":"a","itemsize":12,"align":^8},"numpy":"|V12"}"#, "an alignment that fits"),
+        (r#"{"layout":{"opaque":"a","itemsize":1073741824,"align":^1073741824},"numpy":"#, "an alignment that fits"),
+        (r#"{"layout":{"enum":^"i8","variants":[["A",0]]},"numpy":"|i1"}"#, "a scalar that may stand here"),
+        (r#"{"layout":{"enum":"u8","variants":[^]},"numpy":"|u1"}"#, "a variant"),
+        (r#"{"layout":{"enum":"u8","variants":[["A",^256]]},"numpy":"|u1"}"#, "a value of the enum's integer"),
+        (r#"{"layout":{"enum":"u8","variants":[^["A",0],["A",1]]},"numpy":"|u1"}"#, "distinct variants"),
+        (r#"{"layout":{"enum":"u8","variants":[^["A",1],["B",1]]},"numpy":"|u1"}"#, "distinct variants"),
+        (r#"{"layout":{"enum":"u8","version":^4294967296,"variants":[["A",0]]}"#, "a version of 32 bits"),
+        (r#"{"layout":{"enum":"u8","v^ersion":0,"variants":[["A",0]]},"numpy":"|u1"}"#, "the canonical form"),
+        (r#"{"layout":{"names":[^],"types":[],"offsets":[],"itemsize":0,"align":1}"#, "a text"),
+        (
+            r#"{"layout":{"names":[^"a","a"],"types":["u8","u8"],"offsets":[0,1],"itemsize":2,"align":1}"#,
+            "distinct names",
+        ),
+        (r#"{"layout":{"names":[^""],"types":["u8"],"offsets":[0],"itemsize":1,"align":1}"#, "distinct names"),
+        (
+            r#"{"layout":{"names":["a","b"],"types":[^"u8"],"offsets":[0],"itemsize":1,"align":1}"#,
+            "as many types as names",
+        ),
+        (
+            r#"{"layout":{"names":["a","b"],"types":["u8","u8"],"offsets":[0^],"itemsize":2,"align":1}"#,
+            "as many offsets as names",
+        ),
+        (r#"{"layout":{"names":["a"],"types":["u8"],"offsets":[0^,1],"itemsize":2,"align":1}"#, "the size"),
+        (
+            r#"{"layout":{"names":["a"],"types":["u8"],"offsets":[^1],"itemsize":2,"align":1}"#,
+            "the end of the field before it",
+        ),
+        (
+            r#"{"layout":{"names":["a","b"],"types":["u8","u8"],"offsets":[0,^0],"itemsize":2,"align":1}"#,
+            "the end of the field before it",
+        ),
+        (
+            r#"{"layout":{"names":["a","b"],"types":["u8","u16"],"offsets":[0,^1],"itemsize":3,"align":2}"#,
+            "the end of the field before it",
+        ),
+        (
+            r#"{"layout":{"names":["a","b"],"types":["u8","u16"],"offsets":[0,^2],"itemsize":4,"align":2}"#,
+            "the end of the field before it",
+        ),
+        (
+            r#"{"layout":{"names":["a"],"types":["u16"],"offsets":[0],"itemsize":^4,"align":2}"#,
+            "the end of the last field",
+        ),
+        (
+            r#"{"layout":{"names":["a"],"types":["u16"],"offsets":[0],"itemsize":2,"align":^1}"#,
+            "an alignment that fits",
+        ),
+        (
+            r#"{"layout":{"names":["a"],"types":["u16"],"offsets":[0],"itemsize":2,"align":^4}"#,
+            "an alignment that fits",
+        ),
+        (
+            r#"{"layout":{"names":["a","b"],"types":["u16","u8"],"offsets":[0,2],"itemsize":3,"align":^2}"#,
+            "an alignment that fits",
+        ),
+        (r#"{"layout":{"names":["^a"#, "a text that ends"),
+        (
+            r#"{"layout":{"names":["^a\n"],"types":["u8"],"offsets":[0],"itemsize":1,"align":1}"#,
+            "a text with valid escapes",
+        ),
+        (
+            r#"{"layout":{"names":["^\u0061"],"types":["u8"],"offsets":[0],"itemsize":1,"align":1}"#,
+            "the canonical form",
+        ),
+        (
+            r#"{"layout":{"names":["\u001^B"],"types":["u8"],"offsets":[0],"itemsize":1,"align":1}"#,
+            "the canonical form",
+        ),
+        (
+            "{\"layout\":{\"names\":[\"^\x1b\"],\"types\":[\"u8\"],\"offsets\":[0],\"itemsize\":1,\"align\":1}",
+            "the canonical form",
+        ),
+        (
+            r#"{"layout":{"names":["^\ud800"],"types":["u8"],"offsets":[0],"itemsize":1,"align":1}"#,
+            "a text with valid escapes",
+        ),
+        (
+            r#"{"layout":{"names":["^\u00"],"types":["u8"],"offsets":[0],"itemsize":1,"align":1}"#,
+            "a text with valid escapes",
+        ),
+    ];
+    for (case, expected) in cases {
+        let offset = case.find('^').expect("a mark");
+        let error = Layout::parse(case.replacen('^', "", 1).as_bytes()).expect_err(case);
+        assert_eq!((error.offset, error.expected), (offset, *expected), "{case}");
+    }
+    let error = Layout::parse(b"{\"layout\":{\"opaque\":\"a\xff\"").expect_err("no UTF-8");
+    assert_eq!((error.offset, error.expected), (22, "UTF-8"));
+    assert_eq!(crate::Error::from(error).kind(), &crate::ErrorKind::Corrupt { field: "schema", value: 22 });
+}
+
+#[test]
+fn depth_and_length_are_limited() {
+    let nested = |depth| (0..depth).fold(leaf(1, 1, LayoutKind::Scalar(Scalar::U8)), |inner, _| array(inner, 1));
+    assert_round_trip(&nested(Layout::MAX_DEPTH));
+    let error = Layout::parse(nested(Layout::MAX_DEPTH + 1).to_json().as_bytes()).expect_err("too deep");
+    assert_eq!((error.offset, error.expected), (10 + 9 * Layout::MAX_DEPTH, "fewer levels"));
+
+    let opaque = |length: usize| leaf(1, 1, LayoutKind::Opaque { name: "x".repeat(length) });
+    let most = Layout::MAX_LEN - opaque(0).to_json().len();
+    assert_round_trip(&opaque(most));
+    let error = Layout::parse(opaque(most + 1).to_json().as_bytes()).expect_err("too long");
+    assert_eq!((error.offset, error.expected), (Layout::MAX_LEN, "the end"));
+}
+
+/// Without a depth limit this would end the process.
+#[test]
+fn a_tower_of_brackets_does_not_overflow_the_stack() {
+    for brick in [r#"{"array":"#, r#"{"names":["a"],"types":["#, "[", "{", "\"", "\\"] {
+        let tower = format!("{{\"layout\":{}", brick.repeat((Layout::MAX_LEN - 10) / brick.len()));
+        assert!(Layout::parse(tower.as_bytes()).is_err());
+    }
+}
+
+fn leaf(size: usize, align: usize, kind: LayoutKind) -> Layout {
+    Layout { size, align, name: TypeName(None), kind }
+}
+
+fn array(element: Layout, length: usize) -> Layout {
+    leaf(element.size * length, element.align, LayoutKind::Array { element: Box::new(element), length })
+}
+
+/// Size and alignment by the algorithm of `repr(C)`, padding included: a second opinion.
+fn repr_c(layout: &Layout) -> (usize, usize) {
+    match &layout.kind {
+        LayoutKind::Scalar(scalar) | LayoutKind::NonZero(scalar) | LayoutKind::OptionNonZero(scalar) => {
+            (scalar.size(), scalar.align())
+        }
+        LayoutKind::Atomic(scalar) => (scalar.size(), scalar.size()),
+        LayoutKind::Text { capacity } | LayoutKind::Bytes { capacity } => (capacity + 4, 1),
+        LayoutKind::Enum { repr, .. } => (repr.size(), repr.align()),
+        LayoutKind::Opaque { .. } => (layout.size, layout.align),
+        LayoutKind::Array { element, length } => {
+            let (size, align) = repr_c(element);
+            (size * length, align)
+        }
+        LayoutKind::Struct { fields, .. } => {
+            // More than the fields need is `align(N)`.
+            let (mut end, mut most) = (0_usize, layout.align);
+            for field in fields {
+                let (size, align) = repr_c(&field.layout);
+                end = end.next_multiple_of(align);
+                assert_eq!(field.offset, end);
+                (end, most) = (end + size, most.max(align));
+            }
+            (end.next_multiple_of(most), most)
+        }
+    }
+}
+
+fn names(count: usize) -> impl Strategy<Value = Vec<String>> {
+    let name = prop_oneof![
+        4 => "[a-z][a-z0-9_]{0,6}",
+        1 => "[\"\\\\/\u{1b}\u{7f}\u{85}\u{202e}ßé日🦀 '*]{1,4}",
+    ];
+    proptest::collection::hash_set(name, count).prop_map(|names| names.into_iter().collect())
+}
+
+/// Fields in the order of falling alignment, and bytes at the end, make a struct without padding.
+fn structure(mut parts: Vec<Layout>, mut names: Vec<String>, version: u32) -> Layout {
+    parts.sort_by_key(|part| core::cmp::Reverse(part.align));
+    let (size, align) = (parts.iter().map(|part| part.size).sum::<usize>(), parts[0].align);
+    names.truncate(parts.len());
+    if size % align != 0 {
+        parts.push(array(leaf(1, 1, LayoutKind::Scalar(Scalar::U8)), align - size % align));
+        names.push("the padding".to_owned());
+    }
+    let mut end = 0;
+    let fields: Vec<_> = parts
+        .into_iter()
+        .zip(names)
+        .map(|(layout, name)| {
+            let offset = end;
+            end += layout.size;
+            LayoutField { name, offset, layout }
+        })
+        .collect();
+    leaf(end, align, LayoutKind::Struct { version, fields })
+}
+
+pub(super) fn layouts() -> impl Strategy<Value = Layout> {
+    use Scalar as S;
+    let scalar = proptest::sample::select(Scalar::ALL);
+    let integer = proptest::sample::select(vec![S::U8, S::I16, S::U32, S::I64]);
+    let repr = proptest::sample::select(vec![S::U8, S::U16, S::U32]);
+    let leaves = prop_oneof![
+        4 => scalar.prop_map(|s| leaf(s.size(), s.align(), LayoutKind::Scalar(s))),
+        1 => integer.clone().prop_map(|s| leaf(s.size(), s.size(), LayoutKind::Atomic(s))),
+        1 => integer.clone().prop_map(|s| leaf(s.size(), s.align(), LayoutKind::NonZero(s))),
+        1 => integer.prop_map(|s| leaf(s.size(), s.align(), LayoutKind::OptionNonZero(s))),
+        1 => (1..99_usize).prop_map(|capacity| leaf(capacity + 4, 1, LayoutKind::Text { capacity })),
+        1 => (1..99_usize).prop_map(|capacity| leaf(capacity + 4, 1, LayoutKind::Bytes { capacity })),
+        1 => (names(1), 1..9_usize, 0..5_u32).prop_map(|(names, units, shift)| {
+            leaf(units << shift, 1 << shift, LayoutKind::Opaque { name: names[0].clone() })
+        }),
+        1 => (repr, 0..3_u32, names(3), 1..4_usize).prop_map(|(repr, version, names, count)| {
+            let variants = names.into_iter().take(count).zip([200, 0, 7]);
+            let variants = variants.map(|(name, value)| LayoutVariant { name, value }).collect();
+            leaf(repr.size(), repr.align(), LayoutKind::Enum { version, repr, variants })
+        }),
+    ];
+    leaves.prop_recursive(4, 24, 5, |inner| {
+        prop_oneof![
+            1 => (inner.clone(), 1..5_usize).prop_map(|(element, length)| array(element, length)),
+            3 => (proptest::collection::vec(inner, 1..6), names(5), 0..3_u32)
+                .prop_map(|(parts, names, version)| structure(parts, names, version)),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_layout_goes_round(layout in layouts()) {
+        assert_round_trip(&layout);
+        prop_assert_eq!(repr_c(&layout), (layout.size(), layout.align()));
+    }
+
+    #[test]
+    fn damaged_json_is_refused_or_means_what_it_says(
+        layout in layouts(),
+        other in layouts(),
+        damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<proptest::sample::Index>(), 0..5_u8, 0..8_u32), 1..3),
+    ) {
+        let mut json = layout.to_json().into_bytes();
+        let other = other.to_json().into_bytes();
+        for (at, from, what, bit) in damage {
+            let (at, from) = (at.index(json.len()), from.index(other.len()));
+            match what {
+                0 => json[at] ^= 1 << bit,
+                1 => json.truncate(at.max(1)),
+                2 => drop(json.splice(at.., other[from..].iter().copied())),
+                3 => json.insert(at, other[from]),
+                _ => drop(json.remove(at)),
+            }
+            if json.is_empty() {
+                json.push(b'{');
+            }
+        }
+        if let Ok(parsed) = Layout::parse(&json) {
+            prop_assert_eq!(parsed.to_json().into_bytes(), json);
+            prop_assert_eq!(repr_c(&parsed), (parsed.size(), parsed.align()));
+        }
+    }
+
+    /// A damaged first half, with the second half that belongs to it: here much is accepted.
+    #[test]
+    fn a_digit_changed_in_the_layout_is_found(layout in layouts(), at in any::<proptest::sample::Index>(), digit in b'0'..=b'9') {
+        let mut json = layout.to_json().into_bytes();
+        let digits: Vec<usize> = (0..json.len()).filter(|at| json[*at].is_ascii_digit()).collect();
+        json[digits[at.index(digits.len())]] = digit;
+        if let Ok(parsed) = Layout::parse(&json) {
+            prop_assert_eq!(parsed.to_json().into_bytes(), json);
+            prop_assert_eq!(repr_c(&parsed), (parsed.size(), parsed.align()));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200), head in any::<bool>()) {
+        let bytes = if head { [b"{\"layout\":", &bytes[..]].concat() } else { bytes };
+        if let Ok(parsed) = Layout::parse(&bytes) {
+            prop_assert_eq!(parsed.to_json().into_bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn there_are_differences_if_and_only_if_layouts_differ(a in layouts(), b in layouts()) {
+        prop_assert_eq!(a.differences(&b).is_empty(), a == b);
+        prop_assert_eq!(a.differences(&a), Vec::<String>::new());
+        prop_assert_eq!(a == b, a.to_json() == b.to_json());
+        prop_assert!(a.differences(&b).len() <= 21);
+    }
+}
