@@ -9,7 +9,7 @@ use super::{Candidate, copy_in, copy_out};
 use core::mem::{MaybeUninit, align_of, size_of};
 
 /// The size of one block of wide lanes.
-pub const BLOCK_BYTES: usize = 128;
+const BLOCK_BYTES: usize = 128;
 
 /// The size of the private buffer through which elements without wide lanes travel.
 const BOUNCE_BYTES: usize = 4096;
@@ -59,11 +59,11 @@ macro_rules! lanes {
     ($bytes:literal, $int:ty, $float32:ty, $float64:ty) => {
         const LANE_BYTES: usize = $bytes;
         /// The widest register for integers and bytes.
-        pub type IntLane = $int;
+        pub(crate) type IntLane = $int;
         /// The widest register for `f32`.
-        pub type FloatLane32 = $float32;
+        pub(crate) type FloatLane32 = $float32;
         /// The widest register for `f64`.
-        pub type FloatLane64 = $float64;
+        pub(crate) type FloatLane64 = $float64;
     };
 }
 

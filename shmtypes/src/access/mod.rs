@@ -23,7 +23,8 @@ mod lanes;
 
 pub use candidate::Candidate;
 pub(crate) use lanes::{BlockBuffer, loaded, loaded_mut};
-pub use lanes::{BlockLane, Bounce, FloatLane32, FloatLane64, IntLane};
+pub use lanes::{BlockLane, Bounce};
+pub(crate) use lanes::{FloatLane32, FloatLane64, IntLane};
 
 use core::mem::{MaybeUninit, align_of, size_of};
 

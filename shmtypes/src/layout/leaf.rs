@@ -10,10 +10,9 @@ use core::sync::atomic;
 
 /// A leaf whose view is [`ShmRef`].
 macro_rules! leaf {
-    ($(#[$attribute:meta])* $type:ty, $kind:expr) => {
+    ($type:ty, $kind:expr) => {
         // SAFETY: a primitive, or transparent over one: fixed width, no padding, no pointers, no drop glue, and
         // `Schema::of` records its size and alignment.
-        $(#[$attribute])*
         unsafe impl $crate::layout::ShmLayout for $type {
             const SCHEMA: $crate::layout::Schema = $crate::layout::Schema::of::<$type>($kind);
             type View<'a, M: $crate::layout::AccessMode> = $crate::layout::ShmRef<'a, $type, M>;
@@ -24,10 +23,9 @@ pub(super) use leaf;
 
 /// A leaf for which every bit pattern is valid.
 macro_rules! pod {
-    ($(#[$attribute:meta])* $type:ty, $scalar:expr, $lane:ty) => {
-        $crate::layout::leaf::leaf!($(#[$attribute])* $type, $crate::layout::Kind::Scalar($scalar));
+    ($type:ty, $scalar:expr, $lane:ty) => {
+        $crate::layout::leaf::leaf!($type, $crate::layout::Kind::Scalar($scalar));
         // SAFETY: every bit pattern is a valid value, so none is to be found invalid; no interior mutability.
-        $(#[$attribute])*
         unsafe impl $crate::layout::ShmValue for $type {
             type Lane = $lane;
             const ANY_BITS: bool = true;
@@ -37,10 +35,8 @@ macro_rules! pod {
             }
         }
         // SAFETY: every bit pattern is valid, so all-zero is.
-        $(#[$attribute])*
         unsafe impl $crate::layout::ShmZero for $type {}
         // SAFETY: every bit pattern is valid.
-        $(#[$attribute])*
         unsafe impl $crate::layout::ShmPod for $type {}
     };
 }

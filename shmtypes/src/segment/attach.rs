@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{Access, Directory, Failure, File, Status};
 use nix::errno::Errno;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a remover may keep attachers out. It needs a few system calls, but may be stopped.
@@ -45,7 +45,7 @@ fn attach_named(
     let start = Instant::now();
     let mut pause = Duration::from_micros(20);
     loop {
-        if let Some(opened) = open_alive(options, &path, access)? {
+        if let Some(opened) = open_alive(&path, access)? {
             let (file, status, rung) = opened;
             let location = Location { name, path, rung };
             return map_checked(options, file, &status, Some(location), access, check);
@@ -60,8 +60,7 @@ fn attach_named(
 
 /// Steps 1 to 4. `None` if the segment is just being removed.
 fn open_alive(
-    options: &SegmentOptions,
-    path: &PathBuf,
+    path: &Path,
     access: Access,
 ) -> Result<Option<(File, Status, liveness::Rung)>> {
     let seen = Directory::status(path)?;

@@ -8,7 +8,7 @@
 //! unnamed, the segment is built under a hidden name and renamed; a crash then leaves a file that `reap` removes.
 
 use super::attachment::{Attachment, Location};
-use super::detach::{self, Condition, Detached};
+use super::detach::{self, Detached};
 use super::header::{
     Container, HEADER_BYTES, HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED, Header, MAX_DIMENSIONS, MAX_SCHEMA_BYTES, PAGE,
     Persist, REGION_ALIGN,
@@ -19,7 +19,7 @@ use super::options::{SegmentOptions, invalid};
 use crate::access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::ShmLayout;
-use crate::sys::{self, Access, Directory, Failure, File, FileId, LinkMethod, Lock, LockByte, Map, Refusal};
+use crate::sys::{self, Access, Directory, Failure, File, FileId, LinkMethod, Map, Refusal};
 use nix::errno::Errno;
 use std::path::{Path, PathBuf};
 

@@ -14,7 +14,7 @@
 use super::attachment::Location;
 use super::header::Persist;
 use super::liveness::Rung;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::{Access, Directory, Failure, FileId, Lock, LockByte};
 use nix::errno::Errno;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ pub(crate) fn leave(persist: Persist, id: FileId, location: Location) -> Result<
     if !matches!(outcome, Ok(Detached::Removed | Detached::NameGone | Detached::LeftForOwner)) {
         defer(Deferred::new(id, location.path, location.rung));
     }
-    Ok(outcome.map_err(|failure| crate::Error::from(failure).on(location.name.as_str()))?)
+    outcome.map_err(|failure| Error::from(failure).on(location.name.as_str()))
 }
 
 /// Removes the name at `path` if it denotes the file `id`.
@@ -155,8 +155,12 @@ pub(crate) fn retry_deferred(except: Option<FileId>) {
         }
         let now = Instant::now();
         let mut budget = MOST_RETRIES;
-        list.extract_if(.., |deferred| deferred.due <= now && std::mem::replace(&mut budget, budget.saturating_sub(1)) > 0)
-            .collect()
+        let is_due = |deferred: &mut Deferred| {
+            let take = budget > 0 && deferred.due <= now;
+            budget -= usize::from(take);
+            take
+        };
+        list.extract_if(.., is_due).collect()
     };
     for mut deferred in due {
         let outcome = remove(&deferred.path, deferred.id, deferred.rung, Condition::Unattached);

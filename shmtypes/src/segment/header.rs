@@ -43,7 +43,7 @@
 
 use crate::error::ErrorKind;
 use core::mem::size_of;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 pub(crate) const MAGIC: [u8; 8] = *b"SHMTYPES";
 const BYTE_ORDER: u32 = 0x0102_0304;

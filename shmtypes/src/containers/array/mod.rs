@@ -10,6 +10,7 @@
 //! 3. No reference to an element exists: reads copy out, writes copy in, [`at`](ShmArray::at) gives a view.
 
 mod blocks;
+mod escape;
 mod iter;
 #[cfg(feature = "ndarray")]
 mod nd_array;
@@ -21,7 +22,7 @@ pub use numeric::Number;
 pub use options::ArrayOptions;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmPod, ShmValue, ShmView, ShmZero, Writable};
+use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmValue, ShmView, ShmZero, Writable};
 use crate::layout::{InvalidBits, into_value};
 use crate::segment::elements::Elements;
 use crate::segment::{Detached, Persist};
@@ -364,49 +365,6 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// [`reap`](crate::reap) of this process tries again.
     pub fn close(self) -> Result<Detached> {
         crate::segment::attachment::Attachment::close(self.elements.into_attachment())
-    }
-
-    /// The address of the first element. Whoever reads or writes through it takes on the rules of the [crate's access
-    /// model](crate#the-access-model): volatile or atomic accesses, no references. The address is valid as long as any
-    /// handle of this attachment is.
-    #[must_use]
-    pub fn as_ptr(&self) -> *mut T {
-        self.elements.as_ptr()
-    }
-
-    /// The elements as a plain slice.
-    ///
-    /// # Safety
-    /// As long as the slice is used, nobody writes to the elements, in this process or any other, and nobody truncates
-    /// the file. What a peer does is not in this process's hand: the program's design must guarantee it.
-    #[must_use]
-    pub unsafe fn as_slice(&self) -> &[T]
-    where
-        T: ShmPod,
-    {
-        #[expect(unsafe_code, reason = "the escape hatch")]
-        // SAFETY: the caller's word; the mapping lives as long as `self` is borrowed.
-        unsafe {
-            self.elements.as_slice()
-        }
-    }
-
-    /// The elements as an exclusive slice.
-    ///
-    /// # Safety
-    /// As long as the slice is used, nobody else reads or writes the elements, in this process (through any clone of
-    /// this handle, or another handle of the segment) or any other, and nobody truncates the file.
-    #[must_use]
-    pub unsafe fn as_mut_slice(&mut self) -> &mut [T]
-    where
-        T: ShmPod,
-        M: Writable,
-    {
-        #[expect(unsafe_code, reason = "the escape hatch")]
-        // SAFETY: the caller's word; the mapping lives as long as `self` is borrowed.
-        unsafe {
-            self.elements.as_mut_slice()
-        }
     }
 }
 

@@ -272,6 +272,12 @@ impl<T: ShmLayout> ArrayOptions<T> {
         }
     }
 
+    /// The shape that was asked for.
+    #[cfg(feature = "ndarray")]
+    pub(super) fn given_shape(&self) -> Option<&[usize]> {
+        self.shape.as_deref()
+    }
+
     /// The shape of an array with `n` elements.
     fn dimensions(&self, n: usize) -> Result<Vec<usize>> {
         match &self.shape {

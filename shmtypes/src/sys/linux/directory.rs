@@ -25,10 +25,6 @@ impl Directory {
         Self { path: path.into() }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }

@@ -39,10 +39,6 @@ impl File {
         self.descriptor.as_fd()
     }
 
-    pub(crate) fn into_descriptor(self) -> OwnedFd {
-        self.descriptor
-    }
-
     /// A file in memory that has no directory, and whose size can be sealed.
     pub(crate) fn in_memory() -> Result<Self, Failure> {
         memfd_create("shmtypes", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)

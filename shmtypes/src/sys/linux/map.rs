@@ -19,13 +19,15 @@ pub(crate) struct Map {
     // Invariant: `start .. start + bytes` is mapped while `region` exists.
     start: *mut u8,
     bytes: usize,
+    #[expect(dead_code, reason = "held for its drop, which unmaps")]
     region: Region,
 }
 
 #[derive(Debug)]
+#[expect(dead_code, reason = "held for its drop, which unmaps")]
 enum Region {
-    Plain(#[expect(dead_code, reason = "held for its drop, which unmaps")] MmapRaw),
-    Aligned(#[expect(dead_code, reason = "held for its drop, which unmaps")] AlignedRegion),
+    Plain(MmapRaw),
+    Aligned(AlignedRegion),
 }
 
 // SAFETY: a mapping belongs to the process, not to a thread; `Map` hands out its address only.
