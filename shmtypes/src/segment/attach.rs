@@ -35,12 +35,7 @@ pub(crate) fn attach(options: &SegmentOptions, access: Access, check: Check<'_>)
     attach_named(options, name, access, check).map_err(|error| error.on(&label))
 }
 
-fn attach_named(
-    options: &SegmentOptions,
-    name: SegmentName,
-    access: Access,
-    check: Check<'_>,
-) -> Result<Attachment> {
+fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, check: Check<'_>) -> Result<Attachment> {
     let path = options.directory.join(name.as_str());
     let start = Instant::now();
     let mut pause = Duration::from_micros(20);
@@ -59,10 +54,7 @@ fn attach_named(
 }
 
 /// Steps 1 to 4. `None` if the segment is just being removed.
-fn open_alive(
-    path: &Path,
-    access: Access,
-) -> Result<Option<(File, Status, liveness::Rung)>> {
+fn open_alive(path: &Path, access: Access) -> Result<Option<(File, Status, liveness::Rung)>> {
     let seen = Directory::status(path)?;
     check_kind(&seen)?;
     let file = match Directory::open(path, access) {
@@ -94,11 +86,7 @@ fn check_kind(status: &Status) -> Result<()> {
 }
 
 /// Attaches to the segment behind a descriptor.
-pub(crate) fn attach_descriptor(
-    options: &SegmentOptions,
-    descriptor: OwnedFd,
-    check: Check<'_>,
-) -> Result<Attachment> {
+pub(crate) fn attach_descriptor(options: &SegmentOptions, descriptor: OwnedFd, check: Check<'_>) -> Result<Attachment> {
     let file = File::from(descriptor);
     let status = file.status()?;
     check_kind(&status)?;

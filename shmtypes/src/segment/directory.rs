@@ -239,9 +239,7 @@ impl SegmentDirectory {
             drop(file);
             match detach::remove(&path, status.id, rung, condition)? {
                 Detached::Removed => Ok(()),
-                Detached::LeftForOwner => {
-                    Err(Error::new(ErrorKind::PermissionDenied { operation: "remove the name" }))
-                }
+                Detached::LeftForOwner => Err(Error::new(ErrorKind::PermissionDenied { operation: "remove the name" })),
                 Detached::StillInUse if condition == Condition::Any => Err(Error::new(ErrorKind::Busy)),
                 Detached::StillInUse => Err(Error::new(ErrorKind::InUse)),
                 _ => Err(Error::new(ErrorKind::NotFound)),

@@ -252,7 +252,9 @@ impl Header {
     pub(crate) fn type_name(&self) -> String {
         let end = self.type_name.iter().position(|&byte| byte == 0).unwrap_or(self.type_name.len());
         let name = String::from_utf8_lossy(&self.type_name[..end]);
-        name.chars().map(|c| if c.is_alphanumeric() || c.is_ascii_punctuation() || c == ' ' { c } else { '\u{fffd}' }).collect()
+        name.chars()
+            .map(|c| if c.is_alphanumeric() || c.is_ascii_punctuation() || c == ' ' { c } else { '\u{fffd}' })
+            .collect()
     }
 }
 

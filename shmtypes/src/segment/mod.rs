@@ -33,6 +33,8 @@ pub(crate) mod name;
 pub(crate) mod options;
 
 pub use detach::Detached;
-pub use directory::{Creator, HugePages, Listing, Reaped, SegmentDirectory, SegmentInfo, inspect, list, reap, reap_named, unlink};
+pub use directory::{
+    Creator, HugePages, Listing, Reaped, SegmentDirectory, SegmentInfo, inspect, list, reap, reap_named, unlink,
+};
 pub use header::{Container, Persist};
 pub use options::Trust;

@@ -70,9 +70,21 @@ mod tests {
 
     #[test]
     fn names_that_could_leave_the_directory_or_the_terminal_are_refused() {
-        for name in
-            ["", ".", "..", ".hidden", "/a", "a/b", "../etc/passwd", "a b", "a\0b", "\x1b[2J", "naïve", "a\nb", "a\u{202e}b"]
-        {
+        for name in [
+            "",
+            ".",
+            "..",
+            ".hidden",
+            "/a",
+            "a/b",
+            "../etc/passwd",
+            "a b",
+            "a\0b",
+            "\x1b[2J",
+            "naïve",
+            "a\nb",
+            "a\u{202e}b",
+        ] {
             assert!(SegmentName::new(name).is_err(), "{name:?}");
         }
         assert!(SegmentName::new(&"a".repeat(201)).is_err());

@@ -282,7 +282,9 @@ impl<T: ShmLayout> ArrayOptions<T> {
     fn dimensions(&self, n: usize) -> Result<Vec<usize>> {
         match &self.shape {
             None => Ok(vec![n]),
-            Some(shape) if shape.iter().try_fold(1_usize, |product, &length| product.checked_mul(length)) == Some(n) => {
+            Some(shape)
+                if shape.iter().try_fold(1_usize, |product, &length| product.checked_mul(length)) == Some(n) =>
+            {
                 Ok(shape.clone())
             }
             Some(shape) => Err(Error::new(ErrorKind::ShapeMismatch { given: vec![n], expected: shape.clone() })),
