@@ -17,12 +17,17 @@
 //!
 //! What it does not promise: that a layout which a peer wrote is the layout of anything.
 
+mod c;
+mod definitions;
 mod difference;
 mod json;
 mod numpy;
 mod parse;
+mod rust;
 mod text;
 
+#[cfg(test)]
+mod rendering_tests;
 #[cfg(test)]
 mod tests;
 
