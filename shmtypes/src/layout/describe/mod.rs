@@ -1,7 +1,7 @@
 //! Descriptions of a layout: canonical JSON, its parser, what differs between two, and source code that declares it.
 //!
 //! Every segment stores the JSON of its type. Two programs with the same layout have the same bytes, so attaching
-//! compares bytes ([`json_matches`]); only when they differ is the stored text parsed into a [`Layout`], which can say
+//! compares bytes (`json_matches`); only when they differ is the stored text parsed into a [`Layout`], which can say
 //! what differs ([`Layout::differences`]) and be written down for people ([`Layout::to_rust`], [`Layout::to_c`],
 //! [`Layout::to_numpy`]).
 //!
@@ -13,16 +13,21 @@
 //!    [`Layout::MAX_DEPTH`], no allocation that is not proportional to the text, which has at most [`Layout::MAX_LEN`] bytes.
 //! 3. What `parse` accepts, `to_json` writes again byte for byte. What `to_json` writes of a type that the derive
 //!    accepts is accepted by `parse`, within those two limits.
-//! 4. What is shown to people has no control characters in it, whatever the names are ([`text`]).
+//! 4. What is shown to people has no control characters in it, whatever the names are.
 //!
 //! What it does not promise: that a layout which a peer wrote is the layout of anything.
 
+mod c;
+mod definitions;
 mod difference;
 mod json;
 mod numpy;
 mod parse;
+mod rust;
 mod text;
 
+#[cfg(test)]
+mod rendering_tests;
 #[cfg(test)]
 mod tests;
 

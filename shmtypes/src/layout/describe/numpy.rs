@@ -116,7 +116,7 @@ fn write_counted(
     write_number(capacity, out)?;
     out.write_str("\"],")?;
     write_key("offsets", "[", style, depth, out)?;
-    write_list(&[0, size - capacity], style.comma, out, |offset, out| write_number(*offset, out))?;
+    write_list(&[0, size_of::<u32>()], style.comma, out, |offset, out| write_number(*offset, out))?;
     write_itemsize(size, style, depth, out)
 }
 

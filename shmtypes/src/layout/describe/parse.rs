@@ -191,7 +191,7 @@ impl Parser<'_> {
             let start = self.at;
             let offset = self.size()?;
             // Without padding, a field begins where the one before it ends.
-            if offset != end || offset % layout.align != 0 {
+            if offset != end || !offset.is_multiple_of(layout.align) {
                 return Err(InvalidSchema { offset: start, expected: "the end of the field before it" });
             }
             let Some(next) = end.checked_add(layout.size) else { return self.error("sizes that can be addressed") };
@@ -288,7 +288,7 @@ impl Parser<'_> {
     fn alignment(&mut self, least: usize, size: usize) -> Result<usize> {
         let start = self.at;
         let align = self.positive()?;
-        if align.is_power_of_two() && (least..=MAX_ALIGN).contains(&align) && size % align == 0 {
+        if align.is_power_of_two() && (least..=MAX_ALIGN).contains(&align) && size.is_multiple_of(align) {
             Ok(align)
         } else {
             Err(InvalidSchema { offset: start, expected: "an alignment that fits" })

@@ -7,7 +7,7 @@ use core::num::NonZero;
 use core::sync::atomic::{AtomicBool, AtomicU64};
 use proptest::prelude::*;
 
-pub(super) const KIND: Schema = Schema::of::<u8>(Kind::Enum {
+const KIND: Schema = Schema::of::<u8>(Kind::Enum {
     name: "BodyKind",
     version: 1,
     repr: Scalar::U8,
@@ -21,7 +21,7 @@ pub(super) struct Leg {
     length: f32,
 }
 
-pub(super) const LEG: Schema = Schema::of::<Leg>(Kind::Struct {
+const LEG: Schema = Schema::of::<Leg>(Kind::Struct {
     name: "Leg",
     version: 0,
     fields: &[
@@ -46,7 +46,7 @@ pub(super) struct Body {
     hits: AtomicU64,
 }
 
-const LEGS: Schema = Schema::of::<[[Leg; 2]; 3]>(Kind::Array {
+pub(super) const LEGS: Schema = Schema::of::<[[Leg; 2]; 3]>(Kind::Array {
     element: &Schema::of::<[Leg; 2]>(Kind::Array { element: &LEG, length: 2 }),
     length: 3,
 });
@@ -72,8 +72,8 @@ pub(super) const BODY: Schema = Schema::of::<Body>(Kind::Struct {
 
 const TAG: Schema = Schema::of::<[u8; 6]>(Kind::Opaque { name: "mac::Address" });
 
-/// A tuple struct whose names need escapes.
-const ODD: Schema = Schema::of::<[u16; 3]>(Kind::Struct {
+/// Names that need escapes.
+pub(super) const ODD: Schema = Schema::of::<[u16; 3]>(Kind::Struct {
     name: "Odd",
     version: 0,
     fields: &[
@@ -385,7 +385,7 @@ fn structure(mut parts: Vec<Layout>, mut names: Vec<String>, version: u32) -> La
     parts.sort_by_key(|part| core::cmp::Reverse(part.align));
     let (size, align) = (parts.iter().map(|part| part.size).sum::<usize>(), parts[0].align);
     names.truncate(parts.len());
-    if size % align != 0 {
+    if !size.is_multiple_of(align) {
         parts.push(array(leaf(1, 1, LayoutKind::Scalar(Scalar::U8)), align - size % align));
         names.push("the padding".to_owned());
     }
@@ -402,7 +402,7 @@ fn structure(mut parts: Vec<Layout>, mut names: Vec<String>, version: u32) -> La
     leaf(end, align, LayoutKind::Struct { version, fields })
 }
 
-pub(super) fn layouts() -> impl Strategy<Value = Layout> {
+fn layouts() -> impl Strategy<Value = Layout> {
     use Scalar as S;
     let scalar = proptest::sample::select(Scalar::ALL);
     let integer = proptest::sample::select(vec![S::U8, S::I16, S::U32, S::I64]);
@@ -430,6 +430,63 @@ pub(super) fn layouts() -> impl Strategy<Value = Layout> {
                 .prop_map(|(parts, names, version)| structure(parts, names, version)),
         ]
     })
+}
+
+/// Changes the part number `part`, counted from the outside.
+fn change(layout: &mut Layout, part: &mut usize, by: usize) {
+    let mut turn = || {
+        *part = part.wrapping_sub(1);
+        *part == usize::MAX
+    };
+    match &mut layout.kind {
+        LayoutKind::Scalar(_) if turn() => {
+            let scalar = Scalar::ALL[by];
+            *layout = leaf(scalar.size(), scalar.align(), LayoutKind::Scalar(scalar));
+        }
+        LayoutKind::Text { capacity } | LayoutKind::Bytes { capacity } if turn() => {
+            *capacity += by;
+            layout.size += by;
+        }
+        LayoutKind::Opaque { name } if turn() => name.push('x'),
+        LayoutKind::Opaque { .. } if turn() => layout.align = by,
+        LayoutKind::Opaque { .. } if turn() => layout.size = by,
+        LayoutKind::Array { element, length } => {
+            if turn() {
+                *length += by;
+            } else {
+                change(element, part, by);
+            }
+            (layout.size, layout.align) = (element.size * *length, element.align);
+        }
+        LayoutKind::Struct { version, .. } | LayoutKind::Enum { version, .. } if turn() => *version += 1,
+        LayoutKind::Struct { .. } if turn() => layout.size += by,
+        LayoutKind::Struct { .. } if turn() => layout.align *= by,
+        LayoutKind::Struct { fields, .. } if turn() => fields.reverse(),
+        LayoutKind::Struct { fields, .. } if turn() => drop(fields.pop()),
+        LayoutKind::Struct { fields, .. } => {
+            for field in fields {
+                let mut turn = || {
+                    *part = part.wrapping_sub(1);
+                    *part == usize::MAX
+                };
+                if turn() {
+                    field.offset = field.offset.abs_diff(by);
+                } else if turn() {
+                    field.name.push('x');
+                } else {
+                    change(&mut field.layout, part, by);
+                }
+            }
+        }
+        LayoutKind::Enum { repr, .. } if turn() => {
+            *repr = Scalar::ALL[2 * (by % 3)];
+            (layout.size, layout.align) = (repr.size(), repr.align());
+        }
+        LayoutKind::Enum { variants, .. } if turn() => variants.reverse(),
+        LayoutKind::Enum { variants, .. } if turn() => variants[0].value += by as i128,
+        LayoutKind::Enum { variants, .. } if turn() => variants[0].name.push('x'),
+        _ => {}
+    }
 }
 
 proptest! {
@@ -493,4 +550,141 @@ proptest! {
         prop_assert_eq!(a == b, a.to_json() == b.to_json());
         prop_assert!(a.differences(&b).len() <= 21);
     }
+
+    /// One number or name changed somewhere: nearly equal layouts, most of which no derive could have made.
+    #[test]
+    fn a_changed_part_is_told_and_refused_where_it_cannot_be(layout in layouts(), part in 0..60_usize, by in 1..9_usize) {
+        let mut changed = layout.clone();
+        change(&mut changed, &mut part.clone(), by);
+        prop_assert_eq!(layout.differences(&changed).is_empty(), layout == changed);
+        prop_assert_eq!(changed.differences(&layout).is_empty(), layout == changed);
+        let json = changed.to_json();
+        prop_assert_eq!(json == layout.to_json(), layout == changed);
+        if let Ok(parsed) = Layout::parse(json.as_bytes()) {
+            prop_assert_eq!(&parsed, &changed);
+            prop_assert_eq!(repr_c(&parsed), (parsed.size(), parsed.align()));
+        }
+    }
+
+    #[test]
+    fn what_is_shown_has_no_control_characters(a in layouts(), b in layouts(), name in ".{0,9}") {
+        let mut shown = a.differences(&b);
+        shown.extend([a.to_json(), a.to_rust(&name), a.to_numpy(&name), a.to_c(&name)]);
+        for text in shown {
+            prop_assert!(text.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{text:?}");
+        }
+    }
+}
+
+/// `schema` with its fields changed.
+fn fields_of(schema: &Schema, edit: impl FnOnce(&mut Vec<LayoutField>)) -> Layout {
+    let mut layout = Layout::from(schema);
+    let LayoutKind::Struct { fields, .. } = &mut layout.kind else { panic!("no struct") };
+    edit(fields);
+    layout
+}
+
+fn field(name: &str, offset: usize, schema: &Schema) -> LayoutField {
+    LayoutField { name: name.to_owned(), offset, layout: schema.into() }
+}
+
+#[test]
+fn a_type_that_grew_is_told_in_the_words_of_the_manual() {
+    let start = [field("id", 0, &u64::SCHEMA), field("position", 8, &<[f64; 3]>::SCHEMA)];
+    let old = fields_of(&LEG, |fields| *fields = [&start[..], &[field("mass", 32, &f32::SCHEMA)]].concat());
+    let new = fields_of(&LEG, |fields| {
+        *fields = [&start[..], &[field("mass", 32, &f64::SCHEMA), field("charge", 40, &f64::SCHEMA)]].concat();
+    });
+    assert_eq!(
+        new.differences(&old),
+        [
+            "field 2 `mass` is f64 at 32 in the segment, f32 at 32 in this program",
+            "the segment also has `charge` f64 at 40"
+        ]
+    );
+    assert_eq!(
+        old.differences(&new),
+        [
+            "field 2 `mass` is f32 at 32 in the segment, f64 at 32 in this program",
+            "this program also has `charge` f64 at 40"
+        ]
+    );
+}
+
+#[test]
+fn differences_are_told_part_by_part() {
+    let body = Layout::from(&BODY);
+    let told = |edit: fn(&mut Vec<LayoutField>)| fields_of(&BODY, edit).differences(&body);
+    fn leg(fields: &mut [LayoutField]) -> &mut Layout {
+        let LayoutKind::Array { element, .. } = &mut fields[6].layout.kind else { panic!("no array") };
+        let LayoutKind::Array { element, .. } = &mut element.kind else { panic!("no array") };
+        element
+    }
+    fn variants(fields: &mut [LayoutField]) -> &mut Vec<LayoutVariant> {
+        let LayoutKind::Enum { variants, .. } = &mut fields[3].layout.kind else { panic!("no enum") };
+        variants
+    }
+
+    assert_eq!(
+        told(|fields| *leg(fields) = fields_of(&LEG, |leg| leg[0].layout = Layout::from(&i8::SCHEMA))),
+        ["field 0 `legs[][].side` is i8 at 0 in the segment, u8 at 0 in this program"]
+    );
+    assert_eq!(
+        told(|fields| fields[1].layout = array(Layout::from(&f64::SCHEMA), 4)),
+        ["field 1 `position` is [f64; 4] at 8 in the segment, [f64; 3] at 8 in this program"]
+    );
+    assert_eq!(
+        told(|fields| fields[6].layout = array(Layout::from(&LEGS), 9)),
+        ["field 6 `legs` is [[[a struct of 8 bytes; 2]; 3]; 9] at 44 in the segment, \
+          [[a struct of 8 bytes; 2]; 3] at 44 in this program"]
+    );
+    assert_eq!(
+        told(|fields| fields[0].name = "key".to_owned()),
+        ["field 0 is `key` in the segment, `id` in this program"]
+    );
+    assert_eq!(
+        told(|fields| fields[10].layout = Layout::from(&u64::SCHEMA)),
+        ["field 10 `hits` is u64 at 120 in the segment, atomic u64 at 120 in this program"]
+    );
+    assert_eq!(
+        told(|fields| {
+            variants(fields)[1].value = 2;
+            variants(fields).push(LayoutVariant { name: "Moon\u{1b}".to_owned(), value: 9 });
+        }),
+        [
+            "`kind`: variant `Ship` is 2 in the segment, 1 in this program",
+            "`kind`: the segment also has variant `Moon\\u001b` = 9"
+        ]
+    );
+    assert_eq!(told(|fields| variants(fields).reverse()), ["`kind`: the variants are declared in another order"]);
+    assert_eq!(
+        Layout::from(&f64::SCHEMA).differences(&Layout::from(&f32::SCHEMA)),
+        ["f64 in the segment, f32 in this program"]
+    );
+    assert_eq!(
+        Layout::from(&<[f64; 3]>::SCHEMA).differences(&body),
+        ["[f64; 3] in the segment, a struct of 128 bytes in this program"]
+    );
+    let mut newer = body.clone();
+    let LayoutKind::Struct { version, .. } = &mut newer.kind else { panic!("no struct") };
+    *version = 8;
+    assert_eq!(newer.differences(&body), ["version 8 in the segment, 7 in this program"]);
+    let mut wider = body.clone();
+    wider.align = 64;
+    assert_eq!(wider.differences(&body), ["the alignment is 64 in the segment, 8 in this program"]);
+}
+
+#[test]
+fn of_many_differences_the_first_twenty_are_told() {
+    let fields = |prefix| {
+        let field = |index| field(&format!("{prefix}{index}"), index, &u8::SCHEMA);
+        fields_of(&LEG, |fields| *fields = (0..30).map(field).collect())
+    };
+    let mut other = fields("b");
+    let LayoutKind::Struct { fields: others, .. } = &mut other.kind else { panic!("no struct") };
+    others.iter_mut().for_each(|field| field.offset += 1);
+    let differences = fields("a").differences(&other);
+    assert_eq!(differences.len(), 21);
+    assert_eq!(differences[0], "the segment also has `a0` u8 at 0");
+    assert_eq!(differences[20], "and 40 more");
 }
