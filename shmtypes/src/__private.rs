@@ -5,7 +5,7 @@ pub use crate::layout::{Candidate, Field, ForeignPod, InvalidBits, Kind, Scalar,
 pub use bytemuck;
 pub use core;
 
-use crate::layout::{ShmLayout, ShmPod, ShmValue, ShmZero};
+use crate::layout::{AccessMode, ShmLayout, ShmPod, ShmRef, ShmValue, ShmView, ShmZero};
 
 /// `T: ShmValue`, quantified over a lifetime: a bound `for<'t> bool: PodIn<'t>` on a concrete type that does not hold
 /// makes the impl not apply, where `bool: ShmPod` would make it an error.
@@ -32,5 +32,143 @@ pub struct Condition<const HOLDS: bool>;
 pub trait HoldsIn<'t> {}
 impl HoldsIn<'_> for Condition<true> {}
 
-/// Fails to compile, on the caller's span, if `T` has no layout.
-pub const fn assert_layout<T: ShmLayout>() {}
+/// Does not compile, where it is called, if not every bit pattern is a valid `T`.
+pub const fn assert_pod<T: ShmPod>() {}
+
+/// Evaluates the layout of `T` with all that it is made of, unless the field that has no bytes is to be named first.
+pub const fn evaluate<T: ShmLayout>(fields_have_bytes: bool) {
+    const fn now<T: ShmLayout>() {
+        let _ = T::SCHEMA;
+    }
+    if fields_have_bytes {
+        now::<T>();
+    }
+}
+
+/// The view of the field that stands `offset` bytes into `place`.
+#[inline(always)]
+pub fn project<'a, T: ShmLayout, V: ShmView<'a, M>, M: AccessMode>(place: ShmRef<'a, T, M>, offset: usize) -> V {
+    V::from_place(place.project::<V::Target>(offset))
+}
+
+/// What is invalid in the field that stands `offset` bytes into `candidate`.
+#[inline(always)]
+pub fn find_invalid_in<T, F: ShmValue>(candidate: &Candidate<T>, offset: usize) -> Option<InvalidBits> {
+    F::find_invalid(candidate.field::<F>(offset)).map(|invalid| invalid.inside(offset))
+}
+
+/// Shows a view as its place.
+pub fn debug_view<T: ShmLayout, M: AccessMode>(
+    f: &mut core::fmt::Formatter<'_>,
+    name: &str,
+    place: ShmRef<'_, T, M>,
+) -> core::fmt::Result {
+    write!(f, "{name}({:p})", place.as_ptr())
+}
+
+/// Panics if a field has no bytes. This and the following run at compile time, and the error stands at their caller.
+#[track_caller]
+pub const fn assert_bytes(field: &str, size: usize) {
+    if size == 0 {
+        Message::new().text("field `").text(field).text("` has no bytes to share; remove it").panic();
+    }
+}
+
+/// Panics if there is padding between two fields.
+#[track_caller]
+pub const fn assert_adjacent(of: &str, before: &str, end: usize, after: &str, start: usize) {
+    if start != end {
+        Message::padding(of, start - end)
+            .text("between `")
+            .text(before)
+            .text("` and `")
+            .text(after)
+            .text("`: add the field `")
+            .pad("before_", after, start - end)
+            .text("` between them, or reorder the fields")
+            .panic();
+    }
+}
+
+/// Panics if there is padding after the last field.
+#[track_caller]
+pub const fn assert_ends(of: &str, last: &str, end: usize, size: usize) {
+    if size != end {
+        Message::padding(of, size - end)
+            .text("after its last field `")
+            .text(last)
+            .text("`: add the field `")
+            .pad("after_", last, size - end)
+            .text("` at the end, or reorder the fields")
+            .panic();
+    }
+}
+
+/// Panics if the type has drop glue of its own.
+#[track_caller]
+pub const fn assert_no_drop(of: &str, drops: bool) {
+    if drops {
+        Message::new()
+            .text("`")
+            .text(of)
+            .text("` implements `Drop`, which no process could run for the others; remove the impl")
+            .panic();
+    }
+}
+
+/// A message assembled at compile time. What does not fit is left out.
+struct Message {
+    bytes: [u8; 1024],
+    len: usize,
+}
+
+impl Message {
+    const fn new() -> Self {
+        Self { bytes: [0; 1024], len: 0 }
+    }
+
+    const fn padding(of: &str, gap: usize) -> Self {
+        let message = Self::new().text("`").text(of).text("` has ").number(gap);
+        message.text(if gap == 1 { " byte of padding " } else { " bytes of padding " })
+    }
+
+    /// A field of `gap` bytes: `_pad_before_x: [u8; 4]`, or in a tuple struct `[u8; 4]`.
+    const fn pad(self, place: &str, field: &str, gap: usize) -> Self {
+        let message = if field.as_bytes()[0].is_ascii_digit() {
+            self
+        } else {
+            self.text("_pad_").text(place).text(field).text(": ")
+        };
+        message.text("[u8; ").number(gap).text("]")
+    }
+
+    const fn text(mut self, text: &str) -> Self {
+        let text = text.as_bytes();
+        if text.len() <= self.bytes.len() - self.len {
+            let mut index = 0;
+            while index < text.len() {
+                self.bytes[self.len] = text[index];
+                self.len += 1;
+                index += 1;
+            }
+        }
+        self
+    }
+
+    const fn number(self, number: usize) -> Self {
+        let message = if number < 10 { self } else { self.number(number / 10) };
+        let digit = [b'0' + (number % 10) as u8];
+        match core::str::from_utf8(&digit) {
+            Ok(digit) => message.text(digit),
+            Err(_) => message,
+        }
+    }
+
+    #[track_caller]
+    const fn panic(&self) -> ! {
+        match core::str::from_utf8(self.bytes.split_at(self.len).0) {
+            Ok(text) => panic!("{}", text),
+            Err(_) => panic!(),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+use shmtypes::ShmLayout;
+
+#[derive(ShmLayout)]
+#[repr(C)]
+#[shm(version = 1)]
+#[shm(version = 2)]
+struct Tick {
+    price: f64,
+}
+
+fn main() {}

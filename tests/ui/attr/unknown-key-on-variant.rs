@@ -1,0 +1,11 @@
+use shmtypes::ShmLayout;
+
+#[derive(ShmLayout)]
+#[repr(u8)]
+enum Side {
+    #[shm(other)]
+    Buy,
+    Sell,
+}
+
+fn main() {}

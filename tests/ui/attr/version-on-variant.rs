@@ -1,0 +1,11 @@
+use shmtypes::ShmLayout;
+
+#[derive(ShmLayout)]
+#[repr(u8)]
+enum Side {
+    #[shm(version = 2)]
+    Buy,
+    Sell,
+}
+
+fn main() {}

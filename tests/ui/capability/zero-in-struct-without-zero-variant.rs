@@ -1,0 +1,20 @@
+use shmtypes::ShmLayout;
+
+#[derive(ShmLayout, Clone, Copy)]
+#[repr(u8)]
+enum Side {
+    Buy = 1,
+    Sell = 2,
+}
+
+#[derive(ShmLayout, Clone, Copy)]
+#[repr(C)]
+struct Tick {
+    side: Side,
+}
+
+fn need<T: shmtypes::ShmZero>() {}
+
+fn main() {
+    need::<Tick>();
+}

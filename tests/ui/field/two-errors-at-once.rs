@@ -1,0 +1,10 @@
+use shmtypes::ShmLayout;
+
+#[derive(ShmLayout)]
+struct Tick {
+    #[shm(renam = "text")]
+    text: String,
+    index: usize,
+}
+
+fn main() {}

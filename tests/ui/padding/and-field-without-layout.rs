@@ -1,0 +1,11 @@
+use shmtypes::ShmLayout;
+
+#[derive(ShmLayout)]
+#[repr(C)]
+struct Tick {
+    side: u8,
+    name: std::time::Duration,
+    price: f64,
+}
+
+fn main() {}

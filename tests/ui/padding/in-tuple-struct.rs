@@ -1,0 +1,7 @@
+use shmtypes::ShmLayout;
+
+#[derive(ShmLayout)]
+#[repr(C)]
+struct Tick(u8, u32);
+
+fn main() {}

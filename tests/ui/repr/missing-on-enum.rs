@@ -1,0 +1,9 @@
+use shmtypes::ShmLayout;
+
+#[derive(ShmLayout)]
+enum Side {
+    Buy,
+    Sell,
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use shmtypes::ShmLayout;
+
+#[derive(ShmLayout)]
+#[repr(C, packed)]
+struct Tick {
+    side: u8,
+    price: f64,
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use shmtypes::ShmLayout;
+
+#[derive(ShmLayout)]
+enum Never {}
+
+fn main() {}

@@ -1,0 +1,7 @@
+use shmtypes::ShmLayout;
+
+#[derive(ShmLayout)]
+#[repr(C)]
+struct Nothing;
+
+fn main() {}
