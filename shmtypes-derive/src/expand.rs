@@ -296,6 +296,8 @@ fn capabilities(record: &Record<'_>, fields: &[Field<'_>], base: &[WherePredicat
         &quote!(#krate::ShmValue),
         &bounds(quote!(ValueIn), true),
         &quote! {
+            type Lane = #private::Bounce;
+            const ANY_BITS: bool = true #(&& <#layouts as #krate::ShmValue>::ANY_BITS)*;
             #[inline]
             fn find_invalid(
                 __shm_candidate: &#private::Candidate<Self>,
@@ -311,12 +313,7 @@ fn capabilities(record: &Record<'_>, fields: &[Field<'_>], base: &[WherePredicat
         },
     );
     let zero = implement(record, &quote!(#krate::ShmZero), &bounds(quote!(ZeroIn), false), &quote!());
-    let pod = implement(
-        record,
-        &quote!(#krate::ShmPod),
-        &bounds(quote!(PodIn), true),
-        &quote!(type Lane = #private::Bounce;),
-    );
+    let pod = implement(record, &quote!(#krate::ShmPod), &bounds(quote!(PodIn), true), &quote!());
     quote!(#value #zero #pod)
 }
 
@@ -367,6 +364,7 @@ fn enumeration(record: &Record<'_>, integer: Integer, variants: &[Variant<'_>]) 
         &quote!(#krate::ShmValue),
         &[parse_quote!(for<'__shm_t> Self: #private::CopyIn<'__shm_t>)],
         &quote! {
+            type Lane = #private::Bounce;
             #[inline]
             fn find_invalid(
                 __shm_candidate: &#private::Candidate<Self>,

@@ -44,12 +44,13 @@ pub(crate) fn emit(record: &Record<'_>) -> TokenStream {
         &quote!(#krate::ShmValue),
         &copy,
         &quote! {
+            type Lane = #private::Bounce;
             fn find_invalid(_: &#private::Candidate<Self>) -> #core::option::Option<#krate::InvalidBits> {
                 #core::option::Option::None
             }
         },
     );
     let zero = implement(record, &quote!(#krate::ShmZero), &bounds, &quote!());
-    let pod = implement(record, &quote!(#krate::ShmPod), &copy, &quote!(type Lane = #private::Bounce;));
+    let pod = implement(record, &quote!(#krate::ShmPod), &copy, &quote!());
     wrap(&item, &quote!(#layout #value #zero #pod #projections))
 }

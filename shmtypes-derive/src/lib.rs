@@ -1,4 +1,5 @@
 //! `#[derive(ShmLayout)]`.
+#![warn(missing_docs, unreachable_pub)]
 
 mod ast;
 mod attr;

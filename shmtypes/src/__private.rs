@@ -1,6 +1,6 @@
 //! What the derive's expansion calls. Not part of the public interface: it changes with every version.
 
-pub use crate::access::Bounce;
+pub use crate::access::{BlockLane, Bounce};
 pub use crate::layout::{Candidate, Field, ForeignPod, InvalidBits, Kind, Scalar, Schema, Variant};
 pub use bytemuck;
 pub use core;

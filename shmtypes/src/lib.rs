@@ -1,4 +1,5 @@
 //! Typed, zero-copy containers in named shared memory.
+#![warn(missing_docs, unreachable_pub)]
 
 // Lets the derive's `::shmtypes` paths work inside this crate too.
 extern crate self as shmtypes;

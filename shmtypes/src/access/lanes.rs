@@ -164,10 +164,9 @@ pub struct Bounce;
 #[derive(Debug)]
 pub struct BounceBuffer(Box<[MaybeUninit<Chunk>]>);
 
-#[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub struct Chunk([u8; 64]);
+struct Chunk([u8; 64]);
 
 // SAFETY: `new` makes room for `max(BOUNCE_BYTES, size_of::<T>())` bytes, aligned to 64; `capacity` refuses elements
 // with a larger alignment.

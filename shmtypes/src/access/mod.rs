@@ -221,3 +221,6 @@ unsafe fn external_copy(target: *mut u8, source: *const u8, len: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -269,3 +269,7 @@ fn aligned(offset: u64) -> bool {
 fn end((offset, bytes): (u64, u64)) -> Option<u64> {
     offset.checked_add(bytes)
 }
+
+#[cfg(test)]
+#[path = "header_tests.rs"]
+mod tests;

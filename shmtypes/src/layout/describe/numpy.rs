@@ -112,7 +112,8 @@ fn write_counted(
     out.write_str(NATIVE)?;
     out.write_str("u4\"")?;
     out.write_str(style.comma)?;
-    out.write_str("\"|S")?;
+    // Bytes as `V`, because NumPy drops trailing NULs of an `S` when it reads one.
+    out.write_str(if content == "text" { "\"|S" } else { "\"|V" })?;
     write_number(capacity, out)?;
     out.write_str("\"],")?;
     write_key("offsets", "[", style, depth, out)?;

@@ -147,7 +147,7 @@ Thing = np.dtype({
         "itemsize": 16,
     }, {
         "names": ["len", "bytes"],
-        "formats": ["<u4", "|S4"],
+        "formats": ["<u4", "|V4"],
         "offsets": [0, 4],
         "itemsize": 8,
     }, "<u4", "<u8"],

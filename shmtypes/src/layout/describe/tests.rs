@@ -114,7 +114,7 @@ fn leaves_have_the_documented_json() {
     );
     golden(
         &ShmBytes::<16>::SCHEMA,
-        r#"{"layout":{"bytes":16},"numpy":{"names":["len","bytes"],"formats":["<u4","|S16"],"offsets":[0,4],"itemsize":20}}"#,
+        r#"{"layout":{"bytes":16},"numpy":{"names":["len","bytes"],"formats":["<u4","|V16"],"offsets":[0,4],"itemsize":20}}"#,
     );
     golden(&TAG, r#"{"layout":{"opaque":"mac::Address","itemsize":6,"align":1},"numpy":"|V6"}"#);
     golden(&KIND, r#"{"layout":{"enum":"u8","version":1,"variants":[["Rock",0],["Ship",1]]},"numpy":"|u1"}"#);
@@ -158,7 +158,7 @@ fn a_struct_of_everything_has_the_documented_json() {
             r#""formats":["<u8","(3,)<f8","<f4","|u1","|b1","|V6",[{"names":["side","joints","length"],"#,
             r#""formats":["|u1","(3,)|u1","<f4"],"offsets":[0,1,4],"itemsize":8},[3,2]],"#,
             r#"{"names":["len","text"],"formats":["<u4","|S12"],"offsets":[0,4],"itemsize":16},"#,
-            r#"{"names":["len","bytes"],"formats":["<u4","|S4"],"offsets":[0,4],"itemsize":8},"<u4","<u8"],"#,
+            r#"{"names":["len","bytes"],"formats":["<u4","|V4"],"offsets":[0,4],"itemsize":8},"<u4","<u8"],"#,
             r#""offsets":[0,8,32,36,37,38,44,92,108,116,120],"itemsize":128}}"#
         ),
     );
