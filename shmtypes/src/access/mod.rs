@@ -85,6 +85,14 @@ trait Direction {
     /// # Safety
     /// Both pointers are aligned for `W` and valid for one `W`.
     unsafe fn word<W: Copy>(target: *mut W, source: *const W);
+
+    /// One byte, for copies without assembly. Under Miri the shared side is an allocation, on which a volatile access
+    /// is an ordinary one; there it is a relaxed atomic.
+    ///
+    /// # Safety
+    /// Both pointers are valid for one byte.
+    #[cfg(any(not(any(target_arch = "x86_64", target_arch = "aarch64")), miri))]
+    unsafe fn byte(target: *mut u8, source: *const u8);
 }
 
 struct Out;
@@ -98,6 +106,22 @@ impl Direction for Out {
         // SAFETY: the caller's word; the target is private.
         unsafe { target.write(word) };
     }
+
+    #[cfg(any(not(any(target_arch = "x86_64", target_arch = "aarch64")), miri))]
+    unsafe fn byte(target: *mut u8, source: *const u8) {
+        #[cfg(not(miri))]
+        // SAFETY: the caller's word; a byte is always aligned.
+        unsafe {
+            Self::word(target, source);
+        }
+        #[cfg(miri)]
+        {
+            // SAFETY: the caller's word.
+            let byte = unsafe { atomic::load_byte(source) };
+            // SAFETY: the caller's word; the target is private.
+            unsafe { target.write(byte) };
+        }
+    }
 }
 
 impl Direction for In {
@@ -107,6 +131,22 @@ impl Direction for In {
         let word = unsafe { source.read() };
         // SAFETY: the caller's word; the shared side is written volatile.
         unsafe { target.write_volatile(word) };
+    }
+
+    #[cfg(any(not(any(target_arch = "x86_64", target_arch = "aarch64")), miri))]
+    unsafe fn byte(target: *mut u8, source: *const u8) {
+        #[cfg(not(miri))]
+        // SAFETY: the caller's word; a byte is always aligned.
+        unsafe {
+            Self::word(target, source);
+        }
+        #[cfg(miri)]
+        {
+            // SAFETY: the caller's word; the source is private and initialised.
+            let byte = unsafe { source.read() };
+            // SAFETY: the caller's word.
+            unsafe { atomic::store_byte(target, byte) };
+        }
     }
 }
 
@@ -144,7 +184,7 @@ unsafe fn copy_words<T, D: Direction>(target: *mut u8, source: *const u8) {
 #[inline(always)]
 pub(crate) unsafe fn copy_out(source: *const u8, target: *mut u8, len: usize) {
     // SAFETY: the caller's word.
-    unsafe { external_copy(target, source, len) }
+    unsafe { external_copy::<Out>(target, source, len) }
 }
 
 /// Copies `len` bytes into shared memory.
@@ -154,7 +194,7 @@ pub(crate) unsafe fn copy_out(source: *const u8, target: *mut u8, len: usize) {
 #[inline(always)]
 pub(crate) unsafe fn copy_in(source: *const u8, target: *mut u8, len: usize) {
     // SAFETY: the caller's word.
-    unsafe { external_copy(target, source, len) }
+    unsafe { external_copy::<In>(target, source, len) }
 }
 
 /// libc's `memcpy`, called where the compiler cannot see it: the speed of a plain copy, and for the abstract machine
@@ -164,7 +204,7 @@ pub(crate) unsafe fn copy_in(source: *const u8, target: *mut u8, len: usize) {
 /// `target` is valid for writes and `source` for reads of `len` bytes, and they do not overlap.
 #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
 #[inline(always)]
-unsafe fn external_copy(target: *mut u8, source: *const u8, len: usize) {
+unsafe fn external_copy<D: Direction>(target: *mut u8, source: *const u8, len: usize) {
     // SAFETY: `memcpy` of the System V ABI: arguments in rdi, rsi, rdx; `clobber_abi` names all that a C call may
     // change; without `nostack` the compiler keeps the stack aligned and the red zone free. It reads `source` and
     // writes `target` inside the bounds of the caller's word.
@@ -193,32 +233,19 @@ unsafe fn external_copy(target: *mut u8, source: *const u8, len: usize) {
     }
 }
 
-/// Without assembly: volatile bytes. Under Miri relaxed atomics, because there the segment is a heap allocation, on
-/// which a volatile access is an ordinary one.
+/// Without assembly: byte by byte.
 ///
 /// # Safety
 /// As the version in assembly.
 #[cfg(any(not(any(target_arch = "x86_64", target_arch = "aarch64")), miri))]
-unsafe fn external_copy(target: *mut u8, source: *const u8, len: usize) {
+unsafe fn external_copy<D: Direction>(target: *mut u8, source: *const u8, len: usize) {
     for offset in 0..len {
         // SAFETY: `offset < len`, in bounds by the caller's word.
-        let from = unsafe { source.add(offset) };
-        // SAFETY: as above.
         let to = unsafe { target.add(offset) };
-        #[cfg(miri)]
-        {
-            // SAFETY: valid and aligned for one byte; a relaxed atomic may race.
-            let byte = unsafe { atomic::load_byte(from) };
-            // SAFETY: as above.
-            unsafe { atomic::store_byte(to, byte) };
-        }
-        #[cfg(not(miri))]
-        {
-            // SAFETY: valid for one byte.
-            let byte = unsafe { from.read_volatile() };
-            // SAFETY: as above.
-            unsafe { to.write_volatile(byte) };
-        }
+        // SAFETY: as above.
+        let from = unsafe { source.add(offset) };
+        // SAFETY: both are valid for one byte by the caller's word.
+        unsafe { D::byte(to, from) };
     }
 }
 

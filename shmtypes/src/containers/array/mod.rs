@@ -391,3 +391,6 @@ impl<T: ShmLayout, M: AccessMode> fmt::Debug for ShmArray<T, M> {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;
