@@ -149,6 +149,13 @@ pub enum ErrorKind {
         /// What differs, field by field.
         differences: Vec<String>,
     },
+    /// The elements are further apart than the type is long, so there are no slices or blocks of them.
+    Strided {
+        /// The distance from one element to the next in bytes.
+        stride: usize,
+        /// The size of this program's type in bytes.
+        element_size: usize,
+    },
     /// A peer left bytes that are no valid value.
     InvalidValue {
         /// The index of the element, if it is one of many.
@@ -256,6 +263,7 @@ impl Error {
             | K::SizeOverflow { .. }
             | K::WrongContainer { .. }
             | K::LayoutMismatch { .. }
+            | K::Strided { .. }
             | K::Unnamed => Fault::Caller,
             K::NotFound | K::AlreadyExists { .. } | K::InUse | K::Busy | K::TooLarge { .. } => Fault::State,
             K::NotASegment { .. }
@@ -303,6 +311,7 @@ impl Error {
             K::WrongContainer { .. } | K::LayoutMismatch { .. } => {
                 "build both programs from one definition, or use another name"
             }
+            K::Strided { .. } => "the segment's type has further fields: use `get`, `set`, `at` or `iter`",
             K::InvalidValue { .. } => "a peer wrote bytes that its type does not allow",
             K::NoSpace { .. } => {
                 "remove unused segments (`shmtypes::reap`), or enlarge /dev/shm: \
@@ -363,6 +372,9 @@ impl fmt::Display for ErrorKind {
                     write!(f, "{}{difference}", if index == 0 { "" } else { "; " })?;
                 }
                 Ok(())
+            }
+            Self::Strided { stride, element_size } => {
+                write!(f, "elements of {element_size} bytes that lie {stride} bytes apart have no slices or blocks")
             }
             Self::InvalidValue { element, path, found, expected } => {
                 if let Some(element) = element {

@@ -18,7 +18,9 @@ pub use layout::{
     AccessMode, Fingerprint, ForeignRef, InvalidBits, ReadOnly, ReadWrite, Schema, ShmBytes, ShmLayout, ShmPod, ShmRef,
     ShmStr, ShmValue, ShmView, ShmZero, TooLong, Writable,
 };
-pub use segment::{Detached, Persist, SegmentDirectory, SegmentInfo, Trust, inspect, list, reap, reap_named, unlink};
+pub use segment::{
+    Detached, Evolve, Persist, SegmentDirectory, SegmentInfo, Trust, inspect, list, reap, reap_named, unlink,
+};
 pub use shmtypes_derive::ShmLayout;
 
 /// What the derive's expansion calls. Not part of the public interface.

@@ -217,6 +217,9 @@ fn layout<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, schema_bytes:
     if plan.shape.is_empty() || plan.shape.len() > MAX_DIMENSIONS {
         return Err(invalid("a shape has 1 to 8 dimensions"));
     }
+    if align_of::<T>() as u64 > PAGE {
+        return Err(invalid("a type aligned to more than 4096 bytes has no place in a segment"));
+    }
     let schema_bytes = u32::try_from(schema_bytes).unwrap_or(u32::MAX);
     if schema_bytes > MAX_SCHEMA_BYTES {
         return Err(invalid("the type's schema is longer than 65536 bytes of JSON"));

@@ -15,17 +15,26 @@ use std::sync::Arc;
 
 /// A run of elements in an attached segment.
 pub(crate) struct Elements<T, M = ReadWrite> {
-    // Invariant: as long as `attachment` lives, `first` is aligned for `T` and `len` elements there are mapped, for
-    // writing too if `M` is `ReadWrite`. No reference to them exists outside the escape hatch.
+    // Invariant: as long as `attachment` lives, `len` places that start `stride` bytes apart, the first of them at
+    // `first`, are mapped and aligned for a `T` each, for writing too if `M` is `ReadWrite`. No reference to them exists
+    // outside the escape hatch.
     first: *mut T,
     len: usize,
+    /// `size_of::<T>()`, or more where the segment's type has further fields than `T`.
+    stride: usize,
     attachment: Arc<Attachment>,
     mode: PhantomData<M>,
 }
 
 impl<T, M> Clone for Elements<T, M> {
     fn clone(&self) -> Self {
-        Self { first: self.first, len: self.len, attachment: Arc::clone(&self.attachment), mode: PhantomData }
+        Self {
+            first: self.first,
+            len: self.len,
+            stride: self.stride,
+            attachment: Arc::clone(&self.attachment),
+            mode: PhantomData,
+        }
     }
 }
 
@@ -40,10 +49,11 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     pub(crate) fn new(attachment: Attachment) -> Result<Self> {
         let header = attachment.header();
         let corrupt = |field, value| Error::new(ErrorKind::Corrupt { field, value });
-        if header.element_bytes != size_of::<T>() as u64 {
+        let stride = header.element_bytes as usize;
+        if stride < size_of::<T>() || !stride.is_multiple_of(align_of::<T>()) {
             return Err(corrupt("element size", header.element_bytes));
         }
-        if header.element_align != align_of::<T>() as u32 {
+        if header.element_align < align_of::<T>() as u32 {
             return Err(corrupt("element alignment", header.element_align.into()));
         }
         let map = attachment.map().ok_or_else(|| corrupt("mapping", 0))?;
@@ -51,7 +61,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
             return Err(Error::new(ErrorKind::PermissionDenied { operation: "write through a read-only mapping" }));
         }
         let (offset, len) = (header.data_offset as usize, header.capacity as usize);
-        let bytes = len.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_add(offset));
+        let bytes = len.checked_mul(stride).and_then(|bytes| bytes.checked_add(offset));
         if bytes.is_none_or(|end| end > map.bytes()) {
             return Err(corrupt("capacity", header.capacity));
         }
@@ -61,7 +71,23 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         if !first.is_aligned() {
             return Err(corrupt("data offset", header.data_offset));
         }
-        Ok(Self { first, len, attachment: Arc::new(attachment), mode: PhantomData })
+        Ok(Self { first, len, stride, attachment: Arc::new(attachment), mode: PhantomData })
+    }
+
+    /// The address of element `index`.
+    #[inline(always)]
+    fn place(&self, index: usize) -> *mut T {
+        self.first.wrapping_byte_add(index * self.stride)
+    }
+
+    /// Refuses what needs the elements side by side.
+    #[inline(always)]
+    pub(crate) fn check_dense(&self) -> Result<()> {
+        if self.stride == size_of::<T>() {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::Strided { stride: self.stride, element_size: size_of::<T>() }))
+        }
     }
 
     #[inline(always)]
@@ -85,9 +111,8 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     #[inline(always)]
     pub(crate) fn load(&self, index: usize) -> Option<Candidate<T>> {
         if index < self.len {
-            let place = self.first.wrapping_add(index);
             // SAFETY: `index < len`: mapped and aligned by the invariant.
-            Some(unsafe { access::load(place) })
+            Some(unsafe { access::load(self.place(index)) })
         } else {
             None
         }
@@ -99,7 +124,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         if index < self.len {
             // SAFETY: `index < len`: mapped and aligned for as long as `self`, which holds the attachment, is borrowed;
             // writable if `M` is.
-            Some(unsafe { ShmRef::new(self.first.wrapping_add(index)) })
+            Some(unsafe { ShmRef::new(self.place(index)) })
         } else {
             None
         }
@@ -115,14 +140,15 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     {
         if index < self.len {
             // SAFETY: `index < len`: mapped, aligned and writable; a layout has no padding.
-            unsafe { access::store(self.first.wrapping_add(index), value) };
+            unsafe { access::store(self.place(index), value) };
         }
         index < self.len
     }
 
-    /// Refuses ranges that reach past the end.
+    /// Refuses ranges that reach past the end, or whose elements are not side by side.
     #[inline(always)]
     fn check_range(&self, start: usize, count: usize) -> Result<()> {
+        self.check_dense()?;
         match start.checked_add(count) {
             Some(end) if end <= self.len => Ok(()),
             end => Err(Error::out_of_range(end.unwrap_or(usize::MAX), self.len)),
@@ -195,6 +221,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     where
         T: ShmValue,
     {
+        self.check_dense()?;
         let full = T::Lane::capacity::<T>();
         let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();
         let mut lend = |index: usize, count: usize| {
@@ -216,10 +243,16 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
 
     /// Lends private copies of two runs side by side, as far as the shorter one goes.
     #[inline(always)]
-    pub(crate) fn for_each_block_pair<N: AccessMode>(&self, other: &Elements<T, N>, mut visit: impl FnMut(&[T], &[T]))
+    pub(crate) fn for_each_block_pair<N: AccessMode>(
+        &self,
+        other: &Elements<T, N>,
+        mut visit: impl FnMut(&[T], &[T]),
+    ) -> Result<()>
     where
         T: ShmPod,
     {
+        self.check_dense()?;
+        other.check_dense()?;
         let full = T::Lane::capacity::<T>();
         let mut left = <T::Lane as BlockLane>::Buffer::new::<T>();
         let mut right = <T::Lane as BlockLane>::Buffer::new::<T>();
@@ -243,15 +276,17 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         if index < end {
             lend(index, end - index);
         }
+        Ok(())
     }
 
     /// Copies block after block out, lets `change` work on the private copy, and copies it back in.
     #[inline(always)]
-    pub(crate) fn update_blocks(&self, mut change: impl FnMut(&mut [T]))
+    pub(crate) fn update_blocks(&self, mut change: impl FnMut(&mut [T])) -> Result<()>
     where
         T: ShmPod,
         M: Writable,
     {
+        self.check_dense()?;
         let full = T::Lane::capacity::<T>();
         let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();
         let mut lend = |index: usize, count: usize| {
@@ -271,15 +306,17 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         if index < self.len {
             lend(index, self.len - index);
         }
+        Ok(())
     }
 
     /// Stores one value everywhere.
     #[inline(always)]
-    pub(crate) fn fill(&self, value: T)
+    pub(crate) fn fill(&self, value: T) -> Result<()>
     where
         T: ShmPod,
         M: Writable,
     {
+        self.check_dense()?;
         let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();
         let full = T::Lane::capacity::<T>().min(self.len);
         for index in 0..full {
@@ -295,9 +332,10 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
             unsafe { T::Lane::store::<T>(&buffer, self.first.wrapping_add(index), count) };
             index += count;
         }
+        Ok(())
     }
 
-    /// The elements as a slice.
+    /// The elements as a slice. Panics if they are not side by side.
     ///
     /// # Safety
     /// For `'a`, the mapping lives, and nobody, in any process, writes to the elements or truncates the file.
@@ -305,11 +343,12 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     where
         T: ShmPod,
     {
+        assert!(self.check_dense().is_ok(), "the elements of this segment are not side by side");
         // SAFETY: mapped and aligned by the invariant; any bytes are a `T`; nobody writes, by the caller's word.
         unsafe { core::slice::from_raw_parts(self.first, self.len) }
     }
 
-    /// The elements as an exclusive slice.
+    /// The elements as an exclusive slice. Panics if they are not side by side.
     ///
     /// # Safety
     /// For `'a`, the mapping lives, and nobody else, in any process or through any handle, reads or writes the elements
@@ -319,6 +358,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         T: ShmPod,
         M: Writable,
     {
+        assert!(self.check_dense().is_ok(), "the elements of this segment are not side by side");
         // SAFETY: as in `as_slice`, and nobody else has access, by the caller's word.
         unsafe { core::slice::from_raw_parts_mut(self.first, self.len) }
     }

@@ -37,4 +37,4 @@ pub use directory::{
     Creator, HugePages, Listing, Reaped, SegmentDirectory, SegmentInfo, inspect, list, reap, reap_named, unlink,
 };
 pub use header::{Container, Persist};
-pub use options::Trust;
+pub use options::{Evolve, Trust};

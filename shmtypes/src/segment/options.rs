@@ -18,6 +18,18 @@ pub enum Trust {
     Anyone,
 }
 
+/// Which other layouts may be opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Evolve {
+    /// None: the layouts must be equal.
+    #[default]
+    Never,
+    /// A struct that has this program's fields, and further ones behind them: an old reader and a newer segment.
+    /// Element accesses work; slices and blocks are refused, because the elements lie further apart.
+    Append,
+}
+
 /// The default limit on attaching: more than a process can map.
 const MAX_BYTES: u64 = 1 << 46;
 
@@ -33,6 +45,7 @@ pub(crate) struct SegmentOptions {
     pub(crate) max_bytes: u64,
     pub(crate) prefault: bool,
     pub(crate) huge_pages: bool,
+    pub(crate) evolve: Evolve,
 }
 
 impl Default for SegmentOptions {
@@ -47,6 +60,7 @@ impl Default for SegmentOptions {
             max_bytes: MAX_BYTES,
             prefault: false,
             huge_pages: false,
+            evolve: Evolve::default(),
         }
     }
 }

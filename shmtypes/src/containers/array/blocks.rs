@@ -5,6 +5,9 @@ use crate::error::{Error, Result};
 use crate::layout::{AccessMode, ShmLayout, ShmPod, ShmValue, Writable};
 
 /// Many elements at once. A peer may write meanwhile: a copy may be half old and half new.
+///
+/// All of these are refused with [`ErrorKind::Strided`](crate::ErrorKind::Strided) on a segment that was opened with
+/// [`Evolve::Append`](crate::Evolve::Append) and holds a longer type.
 impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// All elements, copied out and checked.
     ///
@@ -82,7 +85,7 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// out and the copy in is overwritten.
     ///
     /// # Errors
-    /// None on a segment without a lock.
+    /// [`ErrorKind::Strided`](crate::ErrorKind::Strided) only.
     #[inline]
     pub fn map_in_place(&self, mut change: impl FnMut(T) -> T) -> Result<()>
     where
@@ -93,21 +96,19 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
             for element in block {
                 *element = change(*element);
             }
-        });
-        Ok(())
+        })
     }
 
     /// Stores `value` into every element.
     ///
     /// # Errors
-    /// None on a segment without a lock.
+    /// [`ErrorKind::Strided`](crate::ErrorKind::Strided) only.
     #[inline]
     pub fn fill(&self, value: T) -> Result<()>
     where
         T: ShmPod,
         M: Writable,
     {
-        self.elements.fill(value);
-        Ok(())
+        self.elements.fill(value)
     }
 }

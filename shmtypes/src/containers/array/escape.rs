@@ -16,6 +16,9 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
 
     /// The elements as a plain slice.
     ///
+    /// # Panics
+    /// On a segment that was opened with [`Evolve::Append`](crate::Evolve::Append) and holds a longer type.
+    ///
     /// # Safety
     /// As long as the slice is used, nobody writes to the elements, in this process or any other, and nobody truncates
     /// the file. What a peer does is not in this process's hand: the program's design must guarantee it.
@@ -29,6 +32,9 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     }
 
     /// The elements as an exclusive slice.
+    ///
+    /// # Panics
+    /// As [`as_slice`](Self::as_slice).
     ///
     /// # Safety
     /// As long as the slice is used, nobody else reads or writes the elements, in this process (through any clone of

@@ -93,7 +93,7 @@ impl<T: Number, M: AccessMode> ShmArray<T, M> {
     /// loop's; integers in a wider type, wrapping there.
     ///
     /// # Errors
-    /// None on a segment without a lock.
+    /// [`ErrorKind::Strided`] only.
     #[inline]
     pub fn sum(&self) -> Result<T::Sum> {
         let mut sums = [T::Sum::default(); LANES];
@@ -115,14 +115,14 @@ impl<T: Number, M: AccessMode> ShmArray<T, M> {
             for (lane, (&left, &right)) in left.iter().zip(right).enumerate() {
                 sums[lane % LANES] = T::plus_product(sums[lane % LANES], left, right);
             }
-        });
+        })?;
         Ok(sums.into_iter().fold(T::Sum::default(), T::join))
     }
 
     /// The least element, or `None` of an empty array. NaN is passed over.
     ///
     /// # Errors
-    /// None on a segment without a lock.
+    /// [`ErrorKind::Strided`] only.
     #[inline]
     pub fn min(&self) -> Result<Option<T>> {
         self.extreme(T::lesser)
@@ -131,7 +131,7 @@ impl<T: Number, M: AccessMode> ShmArray<T, M> {
     /// The greatest element, or `None` of an empty array. NaN is passed over.
     ///
     /// # Errors
-    /// None on a segment without a lock.
+    /// [`ErrorKind::Strided`] only.
     #[inline]
     pub fn max(&self) -> Result<Option<T>> {
         self.extreme(T::greater)

@@ -9,7 +9,7 @@ use crate::segment::create::{Draft, Plan};
 use crate::segment::elements::Elements;
 use crate::segment::header::{Container, Header};
 use crate::segment::options::SegmentOptions;
-use crate::segment::{Persist, Trust, matching};
+use crate::segment::{Evolve, Persist, Trust, matching};
 use crate::sys::Access;
 use core::fmt;
 use core::marker::PhantomData;
@@ -128,6 +128,13 @@ impl<T: ShmLayout> ArrayOptions<T> {
     #[must_use]
     pub fn huge_pages(mut self, huge_pages: bool) -> Self {
         self.segment.huge_pages = huge_pages;
+        self
+    }
+
+    /// Which other layouts may be opened; [`Evolve::Never`] unless given.
+    #[must_use]
+    pub fn evolve(mut self, evolve: Evolve) -> Self {
+        self.segment.evolve = evolve;
         self
     }
 
@@ -259,7 +266,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
     }
 
     fn check(&self, header: &Header, schema: &[u8]) -> Result<()> {
-        matching::check::<T>(Container::Array, header, schema)?;
+        matching::check::<T>(Container::Array, self.segment.evolve, header, schema)?;
         let fits = |shape: &Vec<usize>| {
             shape.len() == header.shape().len() && shape.iter().zip(header.shape()).all(|(&a, &b)| a as u64 == b)
         };

@@ -490,6 +490,8 @@ fn change(layout: &mut Layout, part: &mut usize, by: usize) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: if cfg!(miri) { 8 } else { 256 }, ..ProptestConfig::default() })]
+
     #[test]
     fn any_layout_goes_round(layout in layouts()) {
         assert_round_trip(&layout);
