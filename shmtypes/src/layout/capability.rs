@@ -43,7 +43,7 @@ pub unsafe trait ShmLayout: Sized + 'static {
     /// fields are.
     const FINGERPRINT: Fingerprint = Fingerprint::of(&Self::SCHEMA);
 
-    /// What stands for a `&Self` or `&mut Self` in shared memory: for a leaf type [`ShmRef`], for a derived struct
+    /// What stands for a `&Self` or `&mut Self` in shared memory: for a leaf type [`ShmRef`](super::ShmRef), for a derived struct
     /// the struct of its field projections.
     type View<'a, M: AccessMode>: ShmView<'a, M, Target = Self>;
 }
