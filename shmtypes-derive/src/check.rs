@@ -29,9 +29,6 @@ pub(crate) fn check(cx: &mut Ctxt, record: &mut Record<'_>) {
             }
         }
         Shape::Enum(_, variants) => {
-            if variants.is_empty() {
-                cx.refuse(record.ident, "an enum without variants has no values; give it a variant");
-            }
             let mut names = HashSet::new();
             for variant in variants.iter() {
                 unique(cx, &mut names, "variants", &variant.name, variant.rename.as_ref(), variant.ident.span());
@@ -39,6 +36,10 @@ pub(crate) fn check(cx: &mut Ctxt, record: &mut Record<'_>) {
             let parameters = &record.generics.params;
             if !parameters.is_empty() && record.generics.lifetimes().next().is_none() {
                 cx.refuse(parameters, "an enum without data takes no parameters; remove them");
+            }
+            if let Some(span) = record.view_given {
+                let message = "an enum has no fields and so no view of its own; remove `view`";
+                cx.push(syn::Error::new(span, message));
             }
             if let Some(span) = record.bytemuck {
                 let message = "an enum has invalid bit patterns, so it is no `bytemuck::Pod`; remove `bytemuck`, or \

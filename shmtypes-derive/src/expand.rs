@@ -10,10 +10,10 @@
 use crate::ast::{Field, Record, Shape, Variant};
 use crate::repr::Integer;
 use crate::view;
-use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote};
 use std::collections::HashSet;
-use syn::{Member, WherePredicate, parse_quote};
+use syn::{Member, Type, WherePredicate, parse_quote};
 
 pub(crate) fn emit(record: &Record<'_>) -> TokenStream {
     match &record.shape {
@@ -63,18 +63,27 @@ impl<'a> Paths<'a> {
         let (private, ty) = (&self.private, &field.spelled);
         match field.foreign {
             None => ty.clone(),
-            Some(_) => spanned_around(field, |_| quote!(), |span| quote_spanned!(span=> #private::ForeignPod<#ty>)),
+            Some(_) => quote!(#private::ForeignPod<#ty>),
         }
     }
 
-    /// `<Field as ShmLayout>`, with spans that cover the field's type.
-    pub(crate) fn as_layout(&self, field: &Field<'_>) -> TokenStream {
-        let (krate, ty) = (self.krate, self.layout_of(field));
-        spanned_around(
-            field,
-            |first| quote_spanned!(first=> <),
-            |last| quote_spanned!(last=> #ty as #krate::ShmLayout>),
-        )
+    /// `<Field as ShmLayout>::View<lifetime, mode>`, under the field's type.
+    pub(crate) fn view_of(&self, field: &Field<'_>, lifetime: TokenStream, mode: TokenStream) -> TokenStream {
+        let (krate, private, ty) = (self.krate, &self.private, &field.spelled);
+        let (open, close) = match field.foreign {
+            None => (quote!(<), quote!()),
+            Some(_) => (quote!(<#private::ForeignPod<), quote!(>)),
+        };
+        let (first, last) = ends(field.ty);
+        let open = under(open, first);
+        let close = under(quote!(#close as #krate::ShmLayout>::View<#lifetime, #mode>), last);
+        quote!(#open #ty #close)
+    }
+
+    /// `View` for a constant, where any lifetime and mode will do.
+    fn any_view_of(&self, field: &Field<'_>) -> TokenStream {
+        let krate = self.krate;
+        self.view_of(field, quote!('static), quote!(#krate::ReadWrite))
     }
 
     /// `offset_of!(Type, field)`.
@@ -85,23 +94,32 @@ impl<'a> Paths<'a> {
 
     /// A statement that does not compile if a field has no layout.
     fn mention(&self, fields: &[Field<'_>]) -> TokenStream {
-        let (krate, core) = (self.krate, &self.core);
-        let layouts = fields.iter().map(|field| self.as_layout(field));
-        quote!(let _: #core::marker::PhantomData<(#(#layouts::View<'static, #krate::ReadWrite>,)*)>;)
+        let core = &self.core;
+        let views = fields.iter().map(|field| self.any_view_of(field));
+        quote!(let _: #core::marker::PhantomData<(#(#views,)*)>;)
     }
 }
 
-/// Tokens at the first and at the last token of the field's type, which the compiler underlines from one to the other.
-fn spanned_around(
-    field: &Field<'_>,
-    before: impl FnOnce(Span) -> TokenStream,
-    after: impl FnOnce(Span) -> TokenStream,
-) -> TokenStream {
-    let mut spans = field.ty.to_token_stream().into_iter().map(|token| token.span());
+/// The first and the last token of a type: from the one to the other the compiler underlines.
+pub(crate) fn ends(ty: &Type) -> (Span, Span) {
+    let mut spans = ty.to_token_stream().into_iter().map(|token| token.span());
     let first = spans.next().unwrap_or_else(Span::call_site);
-    let last = spans.last().unwrap_or(first);
-    let (before, after) = (before(first), after(last));
-    quote!(#before #after)
+    (first, spans.last().unwrap_or(first))
+}
+
+/// The tokens, moved to where an error about them is to stand.
+pub(crate) fn under(tokens: TokenStream, span: Span) -> TokenStream {
+    let moved = |token| {
+        let mut token = match token {
+            TokenTree::Group(group) => {
+                TokenTree::Group(proc_macro2::Group::new(group.delimiter(), under(group.stream(), span)))
+            }
+            other => other,
+        };
+        token.set_span(span);
+        token
+    };
+    tokens.into_iter().map(moved).collect()
 }
 
 /// The bounds that make a layout: each field whose type depends on a parameter has one.
@@ -137,8 +155,11 @@ pub(crate) fn implement(
     let (parameters, _, clause) = generics.split_for_impl();
     let (_, arguments, _) = record.generics.split_for_impl();
     let ident = record.ident;
+    // Without bounds it says nothing about another type's failure, so the compiler need not list it there.
+    let unlisted = bounds.is_empty().then(|| quote!(#[diagnostic::do_not_recommend]));
     quote! {
         #[automatically_derived]
+        #unlisted
         unsafe impl #parameters #path for #ident #arguments #clause { #body }
     }
 }
@@ -151,7 +172,7 @@ pub(crate) fn itself(record: &Record<'_>) -> TokenStream {
 
 fn structure(record: &Record<'_>, fields: &[Field<'_>]) -> TokenStream {
     let paths = Paths::of(record);
-    let Paths { krate, private, core } = &paths;
+    let Paths { krate, private, .. } = &paths;
     let itself = itself(record);
     let base = layout_bounds(record, fields);
     let (name, version) = (&record.name, record.version);
@@ -162,23 +183,15 @@ fn structure(record: &Record<'_>, fields: &[Field<'_>]) -> TokenStream {
         (quote!(), quote!(#(#judgements;)*))
     } else {
         let mention = paths.mention(fields);
-        let have_bytes = fields.iter().map(|field| {
-            let ty = &field.spelled;
-            quote!(#core::mem::size_of::<#ty>() != 0)
-        });
-        let outside = quote! {
-            #(const _: () = { #mention #judgements };)*
-            const _: () = { #mention #private::evaluate::<#itself>(#(#have_bytes)&&*) };
-        };
-        (outside, quote!())
+        (quote!(#(const _: () = { #mention #judgements };)*), quote!())
     };
 
     let entries = fields.iter().map(|field| {
         let (name, offset) = (&field.name, paths.offset_of(&itself, field));
         let schema = match &field.foreign {
             None => {
-                let layout = paths.as_layout(field);
-                quote!(&#layout::SCHEMA)
+                let view = paths.any_view_of(field);
+                quote!(#private::schema_of::<#view>())
             }
             Some(foreign) => {
                 let ty = &field.spelled;
@@ -218,7 +231,7 @@ fn exhaustive(record: &Record<'_>, fields: &[Field<'_>], bounds: &[WherePredicat
     generics.make_where_clause().predicates.extend(bounds.iter().cloned());
     let (parameters, _, clause) = generics.split_for_impl();
     let (ident, itself) = (record.ident, itself(record));
-    let places: Vec<_> = (0..fields.len()).map(|index| quote::format_ident!("__shm_field_{index}")).collect();
+    let places: Vec<_> = (0..fields.len()).map(|index| format_ident!("__shm_field_{index}")).collect();
     let members = fields.iter().map(|field| &field.member);
     let types = fields.iter().map(|field| &field.spelled);
     quote! {
@@ -245,33 +258,26 @@ fn judgements(record: &Record<'_>, fields: &[Field<'_>], paths: &Paths<'_>) -> V
     let mut judgements = Vec::new();
     for field in fields {
         let (ty, name) = (&field.spelled, shown(field));
-        judgements.push(spanned_around(
-            field,
-            |first| quote_spanned!(first=> #private::assert_bytes),
-            |last| quote_spanned!(last=> (#name, #core::mem::size_of::<#ty>())),
-        ));
+        let (first, last) = ends(field.ty);
+        let function = under(quote!(#private::assert_bytes), first);
+        let arguments = under(quote!((#name, #core::mem::size_of::<#ty>())), last);
+        judgements.push(quote!(#function #arguments));
     }
     for pair in fields.windows(2) {
         let [before, after] = pair else { continue };
         let (before_name, after_name) = (shown(before), shown(after));
         let (end, start) = (end_of(before), paths.offset_of(&itself, after));
-        judgements.push(quote_spanned! {after.span()=>
-            #private::assert_adjacent(#type_name, #before_name, #end, #after_name, #start)
-        });
+        let judgement = quote!(#private::assert_adjacent(#type_name, #before_name, #end, #after_name, #start));
+        judgements.push(under(judgement, after.span()));
     }
     if let Some(last) = fields.last() {
         let (name, end) = (shown(last), end_of(last));
-        judgements.push(quote_spanned! {last.span()=>
-            #private::assert_ends(#type_name, #name, #end, #core::mem::size_of::<#itself>())
-        });
+        let judgement = quote!(#private::assert_ends(#type_name, #name, #end, #core::mem::size_of::<#itself>()));
+        judgements.push(under(judgement, last.span()));
     }
     let types = fields.iter().map(|field| &field.spelled);
-    judgements.push(quote_spanned! {record.ident.span()=>
-        #private::assert_no_drop(
-            #type_name,
-            #core::mem::needs_drop::<#itself>() #(&& !#core::mem::needs_drop::<#types>())*
-        )
-    });
+    let drops = quote!(#core::mem::needs_drop::<#itself>() #(&& !#core::mem::needs_drop::<#types>())*);
+    judgements.push(under(quote!(#private::assert_no_drop(#type_name, #drops)), record.ident.span()));
     judgements
 }
 
@@ -320,7 +326,7 @@ fn capabilities(record: &Record<'_>, fields: &[Field<'_>], base: &[WherePredicat
 fn bytemuck(record: &Record<'_>, span: Span, paths: &Paths<'_>) -> TokenStream {
     let private = &paths.private;
     let itself = itself(record);
-    let assertion = quote_spanned!(span=> const _: () = #private::assert_pod::<#itself>(););
+    let assertion = under(quote!(const _: () = #private::assert_pod::<#itself>();), span);
     let zeroable = implement(
         record,
         &quote!(#private::bytemuck::Zeroable),
@@ -338,11 +344,18 @@ fn bytemuck(record: &Record<'_>, span: Span, paths: &Paths<'_>) -> TokenStream {
 
 fn enumeration(record: &Record<'_>, integer: Integer, variants: &[Variant<'_>]) -> TokenStream {
     let Paths { krate, private, core } = Paths::of(record);
-    let (word, scalar) = integer.word_and_scalar();
+    let (integer, word, scalar) = integer.names();
     let (name, version, ident) = (&record.name, record.version, record.ident);
     let idents: Vec<_> = variants.iter().map(|variant| variant.ident).collect();
     let names = variants.iter().map(|variant| &variant.name);
+    let indices: Vec<_> = (0..variants.len()).map(syn::Index::from).collect();
+    let count = variants.len();
     let expected = expected(record, variants);
+    // The one cast. A type with drop glue has none, which is what keeps `Drop` out.
+    let values = quote! {
+        const __SHM_VALUES: [#core::primitive::#integer; #count] = [#(#ident::#idents as #core::primitive::#integer),*];
+    };
+    let values = under(values, ident.span());
     let layout = implement(
         record,
         &quote!(#krate::ShmLayout),
@@ -353,7 +366,7 @@ fn enumeration(record: &Record<'_>, integer: Integer, variants: &[Variant<'_>]) 
                 version: #version,
                 repr: #private::Scalar::#scalar,
                 variants: &[#(
-                    #private::Variant { name: #names, value: #ident::#idents as #core::primitive::i128 }
+                    #private::Variant { name: #names, value: __SHM_VALUES[#indices] as #core::primitive::i128 }
                 ),*],
             });
             type View<'__shm, __ShmMode: #krate::AccessMode> = #krate::ShmRef<'__shm, Self, __ShmMode>;
@@ -370,7 +383,7 @@ fn enumeration(record: &Record<'_>, integer: Integer, variants: &[Variant<'_>]) 
                 __shm_candidate: &#private::Candidate<Self>,
             ) -> #core::option::Option<#krate::InvalidBits> {
                 let __shm_word = #private::Candidate::word::<#core::primitive::#word>(__shm_candidate);
-                if #(__shm_word == #ident::#idents as #core::primitive::#word)||* {
+                if #(__shm_word == __SHM_VALUES[#indices] as #core::primitive::#word)||* {
                     return #core::option::Option::None;
                 }
                 #core::option::Option::Some(#krate::InvalidBits {
@@ -385,7 +398,7 @@ fn enumeration(record: &Record<'_>, integer: Integer, variants: &[Variant<'_>]) 
         record,
         &quote!(#krate::ShmZero),
         &[parse_quote! {
-            for<'__shm_t> #private::Condition<{ #(#ident::#idents as #core::primitive::#word == 0)||* }>:
+            for<'__shm_t> #private::Condition<{ #(__SHM_VALUES[#indices] == 0)||* }>:
                 #private::HoldsIn<'__shm_t>
         }],
         &quote!(),
@@ -396,7 +409,7 @@ fn enumeration(record: &Record<'_>, integer: Integer, variants: &[Variant<'_>]) 
                 #(#ident::#idents)|* => {}
             }
         }
-        const _: () = #private::assert_no_drop(#name, #core::mem::needs_drop::<#ident>());
+        #values
         #layout #value #zero
     }
 }

@@ -1,7 +1,7 @@
 //! The view struct: a place in shared memory with a method for each field.
 
 use crate::ast::{Field, Record};
-use crate::expand::{Paths, itself, layout_bounds};
+use crate::expand::{Paths, ends, itself, layout_bounds, under};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{GenericParam, Generics, Member, WherePredicate, parse_quote};
@@ -91,9 +91,10 @@ pub(crate) fn impls(record: &Record<'_>, fields: &[Field<'_>]) -> TokenStream {
 }
 
 fn projection(paths: &Paths<'_>, itself: &TokenStream, field: &Field<'_>) -> TokenStream {
-    let private = &paths.private;
+    let Paths { private, core, .. } = paths;
     let (vis, method, carried) = (field.vis, field.method(), &field.carried);
-    let (layout, offset) = (paths.as_layout(field), paths.offset_of(itself, field));
+    let view = paths.view_of(field, quote!('__shm), quote!(__ShmMode));
+    let offset = paths.offset_of(itself, field);
     let documentation = (!field.documented).then(|| {
         let text = match &field.member {
             Member::Named(ident) => format!("The place of the field `{ident}`."),
@@ -101,14 +102,17 @@ fn projection(paths: &Paths<'_>, itself: &TokenStream, field: &Field<'_>) -> Tok
         };
         quote!(#[doc = #text])
     });
+    let (first, last) = ends(field.ty);
+    let (function, arguments) = (under(quote!(#private::project), first), under(quote!((self.0, #offset)), last));
     // The field's type is left to inference: if it has no layout, the signature says so, and says it once.
     quote! {
         #(#carried)*
         #documentation
         #[inline(always)]
         #[must_use]
-        #vis fn #method(self) -> #layout::View<'__shm, __ShmMode> {
-            #private::project(self.0, #offset)
+        #vis fn #method(self) -> #view {
+            let _: #core::marker::PhantomData<#view>;
+            #function #arguments
         }
     }
 }
