@@ -167,12 +167,19 @@ fn fields<'a>(cx: &mut Ctxt, input: &'a DeriveInput, fields: &'a Fields) -> Vec<
     fields.iter().zip(fields.members()).map(named).collect()
 }
 
+/// The first and the last token of a type: from the one to the other the compiler underlines.
+pub(crate) fn ends(ty: &Type) -> (Span, Span) {
+    let mut spans = ty.to_token_stream().into_iter().map(|token| token.span());
+    let first = spans.next().unwrap_or_else(Span::call_site);
+    (first, spans.last().unwrap_or(first))
+}
+
 impl Field<'_> {
-    /// The token under which an error about the field's place stands.
-    pub(crate) fn span(&self) -> Span {
+    /// From where to where an error about the field's place stands: its name, or its type if it has none.
+    pub(crate) fn ends(&self) -> (Span, Span) {
         match &self.member {
-            Member::Named(ident) => ident.span(),
-            Member::Unnamed(_) => self.ty.span(),
+            Member::Named(ident) => (ident.span(), ident.span()),
+            Member::Unnamed(_) => ends(self.ty),
         }
     }
 

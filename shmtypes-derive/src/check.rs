@@ -25,7 +25,7 @@ pub(crate) fn check(cx: &mut Ctxt, record: &mut Record<'_>) {
                 let before = cx.count();
                 field_type(cx, field.ty);
                 field.refused = cx.count() > before;
-                unique(cx, &mut names, "fields", &field.name, field.rename.as_ref(), field.span());
+                unique(cx, &mut names, "fields", &field.name, field.rename.as_ref(), field.ends().0);
             }
         }
         Shape::Enum(_, variants) => {

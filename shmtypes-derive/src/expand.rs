@@ -7,13 +7,13 @@
 //! 3. The layout of a type without parameters is judged in items of their own, so that `cargo check` sees all of them.
 //!    With parameters it is judged inside `SCHEMA`, which whoever uses the type evaluates.
 
-use crate::ast::{Field, Record, Shape, Variant};
+use crate::ast::{Field, Record, Shape, Variant, ends};
 use crate::repr::Integer;
 use crate::view;
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use std::collections::HashSet;
-use syn::{Member, Type, WherePredicate, parse_quote};
+use syn::{Member, WherePredicate, parse_quote};
 
 pub(crate) fn emit(record: &Record<'_>) -> TokenStream {
     match &record.shape {
@@ -100,20 +100,20 @@ impl<'a> Paths<'a> {
     }
 }
 
-/// The first and the last token of a type: from the one to the other the compiler underlines.
-pub(crate) fn ends(ty: &Type) -> (Span, Span) {
-    let mut spans = ty.to_token_stream().into_iter().map(|token| token.span());
-    let first = spans.next().unwrap_or_else(Span::call_site);
-    (first, spans.last().unwrap_or(first))
+/// A call about which an error stands from `first` to `last`. What is inside the parentheses keeps its own place and
+/// hygiene.
+pub(crate) fn call(function: TokenStream, arguments: TokenStream, (first, last): (Span, Span)) -> TokenStream {
+    let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
+    arguments.set_span(last);
+    let function = under(function, first);
+    quote!(#function #arguments)
 }
 
 /// The tokens, moved to where an error about them is to stand.
 pub(crate) fn under(tokens: TokenStream, span: Span) -> TokenStream {
     let moved = |token| {
         let mut token = match token {
-            TokenTree::Group(group) => {
-                TokenTree::Group(proc_macro2::Group::new(group.delimiter(), under(group.stream(), span)))
-            }
+            TokenTree::Group(group) => TokenTree::Group(Group::new(group.delimiter(), under(group.stream(), span))),
             other => other,
         };
         token.set_span(span);
@@ -155,11 +155,8 @@ pub(crate) fn implement(
     let (parameters, _, clause) = generics.split_for_impl();
     let (_, arguments, _) = record.generics.split_for_impl();
     let ident = record.ident;
-    // Without bounds it says nothing about another type's failure, so the compiler need not list it there.
-    let unlisted = bounds.is_empty().then(|| quote!(#[diagnostic::do_not_recommend]));
     quote! {
         #[automatically_derived]
-        #unlisted
         unsafe impl #parameters #path for #ident #arguments #clause { #body }
     }
 }
@@ -258,26 +255,25 @@ fn judgements(record: &Record<'_>, fields: &[Field<'_>], paths: &Paths<'_>) -> V
     let mut judgements = Vec::new();
     for field in fields {
         let (ty, name) = (&field.spelled, shown(field));
-        let (first, last) = ends(field.ty);
-        let function = under(quote!(#private::assert_bytes), first);
-        let arguments = under(quote!((#name, #core::mem::size_of::<#ty>())), last);
-        judgements.push(quote!(#function #arguments));
+        let arguments = quote!(#name, #core::mem::size_of::<#ty>());
+        judgements.push(call(quote!(#private::assert_bytes), arguments, ends(field.ty)));
     }
     for pair in fields.windows(2) {
         let [before, after] = pair else { continue };
         let (before_name, after_name) = (shown(before), shown(after));
         let (end, start) = (end_of(before), paths.offset_of(&itself, after));
-        let judgement = quote!(#private::assert_adjacent(#type_name, #before_name, #end, #after_name, #start));
-        judgements.push(under(judgement, after.span()));
+        let arguments = quote!(#type_name, #before_name, #end, #after_name, #start);
+        judgements.push(call(quote!(#private::assert_adjacent), arguments, after.ends()));
     }
     if let Some(last) = fields.last() {
         let (name, end) = (shown(last), end_of(last));
-        let judgement = quote!(#private::assert_ends(#type_name, #name, #end, #core::mem::size_of::<#itself>()));
-        judgements.push(under(judgement, last.span()));
+        let arguments = quote!(#type_name, #name, #end, #core::mem::size_of::<#itself>());
+        judgements.push(call(quote!(#private::assert_ends), arguments, last.ends()));
     }
     let types = fields.iter().map(|field| &field.spelled);
     let drops = quote!(#core::mem::needs_drop::<#itself>() #(&& !#core::mem::needs_drop::<#types>())*);
-    judgements.push(under(quote!(#private::assert_no_drop(#type_name, #drops)), record.ident.span()));
+    let span = record.ident.span();
+    judgements.push(call(quote!(#private::assert_no_drop), quote!(#type_name, #drops), (span, span)));
     judgements
 }
 

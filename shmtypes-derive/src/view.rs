@@ -1,7 +1,7 @@
 //! The view struct: a place in shared memory with a method for each field.
 
-use crate::ast::{Field, Record};
-use crate::expand::{Paths, ends, itself, layout_bounds, under};
+use crate::ast::{Field, Record, ends};
+use crate::expand::{Paths, call, itself, layout_bounds};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{GenericParam, Generics, Member, WherePredicate, parse_quote};
@@ -102,9 +102,9 @@ fn projection(paths: &Paths<'_>, itself: &TokenStream, field: &Field<'_>) -> Tok
         };
         quote!(#[doc = #text])
     });
-    let (first, last) = ends(field.ty);
-    let (function, arguments) = (under(quote!(#private::project), first), under(quote!((self.0, #offset)), last));
-    // The field's type is left to inference: if it has no layout, the signature says so, and says it once.
+    let body = call(quote!(#private::project), quote!(self.0, #offset), ends(field.ty));
+    // If the field's type has no layout, the signature says so; the body says the same at the same place, which the
+    // compiler drops.
     quote! {
         #(#carried)*
         #documentation
@@ -112,7 +112,7 @@ fn projection(paths: &Paths<'_>, itself: &TokenStream, field: &Field<'_>) -> Tok
         #[must_use]
         #vis fn #method(self) -> #view {
             let _: #core::marker::PhantomData<#view>;
-            #function #arguments
+            #body
         }
     }
 }
