@@ -5,3 +5,4 @@ mod fingerprint;
 mod generics;
 mod names;
 mod schema;
+mod views;
