@@ -299,7 +299,7 @@ fn capabilities(record: &Record<'_>, fields: &[Field<'_>], base: &[WherePredicat
         &bounds(quote!(ValueIn), true),
         &quote! {
             type Lane = #private::Bounce;
-            const ANY_BITS: bool = true #(&& <#layouts as #krate::ShmValue>::ANY_BITS)*;
+            const ANY_BITS: #core::primitive::bool = true #(&& <#layouts as #krate::ShmValue>::ANY_BITS)*;
             #[inline]
             fn find_invalid(
                 __shm_candidate: &#private::Candidate<Self>,
