@@ -3,7 +3,7 @@
 //! 1. Every path is absolute, every name of our own begins with `__shm_`, no method is called by dot on a user's type.
 //! 2. Each mistake is to be one error. A field without a layout is mentioned in many places, always as
 //!    `<Field as ShmLayout>::…` with the same span, so that the compiler reports it once; and whatever is judged about a
-//!    layout stands in a body that mentions all fields so, and is not evaluated when one of them has none.
+//!    layout depends on a constant that mentions all fields so, and is not evaluated when one of them has none.
 //! 3. The layout of a type without parameters is judged in items of their own, so that `cargo check` sees all of them.
 //!    With parameters it is judged inside `SCHEMA`, which whoever uses the type evaluates.
 
@@ -11,8 +11,9 @@ use crate::ast::{Field, Record, Shape, Variant, ends};
 use crate::repr::Integer;
 use crate::view;
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote};
+use quote::{format_ident, quote};
 use std::collections::HashSet;
+use syn::ext::IdentExt;
 use syn::{Member, WherePredicate, parse_quote};
 
 pub(crate) fn emit(record: &Record<'_>) -> TokenStream {
@@ -91,13 +92,6 @@ impl<'a> Paths<'a> {
         let (core, member) = (&self.core, &field.member);
         quote!(#core::mem::offset_of!(#itself, #member))
     }
-
-    /// A statement that does not compile if a field has no layout.
-    fn mention(&self, fields: &[Field<'_>]) -> TokenStream {
-        let core = &self.core;
-        let views = fields.iter().map(|field| self.any_view_of(field));
-        quote!(let _: #core::marker::PhantomData<(#(#views,)*)>;)
-    }
 }
 
 /// A call about which an error stands from `first` to `last`. What is inside the parentheses keeps its own place and
@@ -169,7 +163,7 @@ pub(crate) fn itself(record: &Record<'_>) -> TokenStream {
 
 fn structure(record: &Record<'_>, fields: &[Field<'_>]) -> TokenStream {
     let paths = Paths::of(record);
-    let Paths { krate, private, .. } = &paths;
+    let Paths { krate, private, core } = &paths;
     let itself = itself(record);
     let base = layout_bounds(record, fields);
     let (name, version) = (&record.name, record.version);
@@ -179,8 +173,12 @@ fn structure(record: &Record<'_>, fields: &[Field<'_>]) -> TokenStream {
     let (outside, inside) = if record.is_generic() {
         (quote!(), quote!(#(#judgements;)*))
     } else {
-        let mention = paths.mention(fields);
-        (quote!(#(const _: () = { #mention #judgements };)*), quote!())
+        let views = fields.iter().map(|field| paths.any_view_of(field));
+        let outside = quote! {
+            const __SHM_LAYOUTS: () = { #(let _: #core::marker::PhantomData<#views>;)* };
+            #(const _: () = { let () = __SHM_LAYOUTS; #judgements };)*
+        };
+        (outside, quote!())
     };
 
     let entries = fields.iter().map(|field| {
@@ -249,7 +247,7 @@ fn judgements(record: &Record<'_>, fields: &[Field<'_>], paths: &Paths<'_>) -> V
         quote!(#offset + #core::mem::size_of::<#ty>())
     };
     let shown = |field: &Field<'_>| match &field.member {
-        Member::Named(ident) => ident.to_string(),
+        Member::Named(ident) => ident.unraw().to_string(),
         Member::Unnamed(index) => index.index.to_string(),
     };
     let mut judgements = Vec::new();

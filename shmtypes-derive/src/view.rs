@@ -4,13 +4,14 @@ use crate::ast::{Field, Record, ends};
 use crate::expand::{Paths, call, itself, layout_bounds};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
 use syn::{GenericParam, Generics, Member, WherePredicate, parse_quote};
 
 /// The view struct itself, beside the type and as visible as the type.
 pub(crate) fn item(record: &Record<'_>) -> TokenStream {
     let krate = &record.krate;
     let (vis, view, itself) = (record.vis, &record.view, itself(record));
-    let mut generics = with_lifetime(&record.generics);
+    let mut generics = with_lifetime(record.generics);
     generics.params.push(parse_quote!(__ShmMode = #krate::ReadWrite));
     let clause = &generics.where_clause;
     let documentation = format!(
@@ -97,7 +98,7 @@ fn projection(paths: &Paths<'_>, itself: &TokenStream, field: &Field<'_>) -> Tok
     let offset = paths.offset_of(itself, field);
     let documentation = (!field.documented).then(|| {
         let text = match &field.member {
-            Member::Named(ident) => format!("The place of the field `{ident}`."),
+            Member::Named(ident) => format!("The place of the field `{}`.", ident.unraw()),
             Member::Unnamed(index) => format!("The place of field {}.", index.index),
         };
         quote!(#[doc = #text])

@@ -8,11 +8,13 @@ use shmtypes::{ShmLayout, ShmPod, ShmStr, ShmValue, ShmZero};
 /// Whether a type has a trait: an inherent constant, where its bound holds, goes before the trait's.
 macro_rules! has {
     ($type:ty: $trait:path) => {{
+        #[allow(dead_code, reason = "which of the two is used is the answer")]
         trait Otherwise {
             const HAS: bool = false;
         }
         impl<T> Otherwise for Probe<T> {}
         struct Probe<T>(PhantomData<T>);
+        #[allow(dead_code, reason = "as above")]
         impl<T: $trait> Probe<T> {
             const HAS: bool = true;
         }

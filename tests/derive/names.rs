@@ -35,6 +35,7 @@ struct Shadowed {
 }
 
 /// A field type that mentions a type without a layout, and has one itself.
+#[allow(dead_code, reason = "only the layout matters")]
 struct Same<X>([u8; 1], core::marker::PhantomData<X>);
 
 #[allow(unsafe_code, reason = "a layout by hand, for a type that the derive cannot make")]
