@@ -23,6 +23,8 @@ pub(crate) struct Record<'a> {
     pub(crate) version: u32,
     /// The name of the view struct.
     pub(crate) view: Ident,
+    /// Where that name was given, if it was.
+    pub(crate) view_given: Option<Span>,
     /// The place of `bytemuck` in the type's attributes.
     pub(crate) bytemuck: Option<Span>,
     pub(crate) shape: Shape<'a>,
@@ -71,9 +73,14 @@ impl<'a> Record<'a> {
                 Shape::Struct(fields(cx, input, &data.fields))
             }
             Data::Enum(data) => {
-                let integer = repr::of_enum(cx, ident, &input.attrs);
-                let variants = variants(cx, &data.variants);
-                integer.map_or(Shape::Refused, |integer| Shape::Enum(integer, variants))
+                if data.variants.is_empty() {
+                    cx.refuse(ident, "an enum without variants has no values; give it one");
+                    Shape::Refused
+                } else {
+                    let integer = repr::of_enum(cx, ident, &input.attrs);
+                    let variants = variants(cx, &data.variants);
+                    integer.map_or(Shape::Refused, |integer| Shape::Enum(integer, variants))
+                }
             }
             Data::Union(data) => {
                 let message = "a union does not say which of its fields is valid; use a struct, or `[u8; N]` for its \
@@ -93,6 +100,7 @@ impl<'a> Record<'a> {
             generics: &input.generics,
             name: schema_name(attrs.rename.as_ref(), ident),
             version: attrs.version,
+            view_given: attrs.view.as_ref().map(Ident::span),
             view: attrs.view.unwrap_or_else(|| format_ident!("{}View", ident.unraw(), span = ident.span())),
             bytemuck: attrs.bytemuck,
             shape,
@@ -106,6 +114,17 @@ impl<'a> Record<'a> {
 
     pub(crate) fn has_lifetime(&self) -> bool {
         self.generics.lifetimes().next().is_some()
+    }
+
+    /// Whether a field has no size, which no impl on the type would survive.
+    pub(crate) fn is_unsized(&self) -> bool {
+        let Shape::Struct(fields) = &self.shape else { return false };
+        let without_size = |ty: &Type| match ty {
+            Type::Slice(_) | Type::TraitObject(_) => true,
+            Type::Path(path) => path.path.is_ident("str"),
+            _ => false,
+        };
+        fields.iter().any(|field| without_size(field.ty))
     }
 
     /// Whether `tokens` name a type parameter.
@@ -148,12 +167,19 @@ fn fields<'a>(cx: &mut Ctxt, input: &'a DeriveInput, fields: &'a Fields) -> Vec<
     fields.iter().zip(fields.members()).map(named).collect()
 }
 
+/// The first and the last token of a type: from the one to the other the compiler underlines.
+pub(crate) fn ends(ty: &Type) -> (Span, Span) {
+    let mut spans = ty.to_token_stream().into_iter().map(|token| token.span());
+    let first = spans.next().unwrap_or_else(Span::call_site);
+    (first, spans.last().unwrap_or(first))
+}
+
 impl Field<'_> {
-    /// The token under which an error about the field's place stands.
-    pub(crate) fn span(&self) -> Span {
+    /// From where to where an error about the field's place stands: its name, or its type if it has none.
+    pub(crate) fn ends(&self) -> (Span, Span) {
         match &self.member {
-            Member::Named(ident) => ident.span(),
-            Member::Unnamed(_) => self.ty.span(),
+            Member::Named(ident) => (ident.span(), ident.span()),
+            Member::Unnamed(_) => ends(self.ty),
         }
     }
 

@@ -25,13 +25,10 @@ pub(crate) fn check(cx: &mut Ctxt, record: &mut Record<'_>) {
                 let before = cx.count();
                 field_type(cx, field.ty);
                 field.refused = cx.count() > before;
-                unique(cx, &mut names, "fields", &field.name, field.rename.as_ref(), field.span());
+                unique(cx, &mut names, "fields", &field.name, field.rename.as_ref(), field.ends().0);
             }
         }
         Shape::Enum(_, variants) => {
-            if variants.is_empty() {
-                cx.refuse(record.ident, "an enum without variants has no values; give it a variant");
-            }
             let mut names = HashSet::new();
             for variant in variants.iter() {
                 unique(cx, &mut names, "variants", &variant.name, variant.rename.as_ref(), variant.ident.span());
@@ -39,6 +36,10 @@ pub(crate) fn check(cx: &mut Ctxt, record: &mut Record<'_>) {
             let parameters = &record.generics.params;
             if !parameters.is_empty() && record.generics.lifetimes().next().is_none() {
                 cx.refuse(parameters, "an enum without data takes no parameters; remove them");
+            }
+            if let Some(span) = record.view_given {
+                let message = "an enum has no fields and so no view of its own; remove `view`";
+                cx.push(syn::Error::new(span, message));
             }
             if let Some(span) = record.bytemuck {
                 let message = "an enum has invalid bit patterns, so it is no `bytemuck::Pod`; remove `bytemuck`, or \

@@ -3,16 +3,17 @@
 //! 1. Every path is absolute, every name of our own begins with `__shm_`, no method is called by dot on a user's type.
 //! 2. Each mistake is to be one error. A field without a layout is mentioned in many places, always as
 //!    `<Field as ShmLayout>::…` with the same span, so that the compiler reports it once; and whatever is judged about a
-//!    layout stands in a body that mentions all fields so, and is not evaluated when one of them has none.
+//!    layout depends on a constant that mentions all fields so, and is not evaluated when one of them has none.
 //! 3. The layout of a type without parameters is judged in items of their own, so that `cargo check` sees all of them.
 //!    With parameters it is judged inside `SCHEMA`, which whoever uses the type evaluates.
 
-use crate::ast::{Field, Record, Shape, Variant};
+use crate::ast::{Field, Record, Shape, Variant, ends};
 use crate::repr::Integer;
 use crate::view;
-use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use quote::{format_ident, quote};
 use std::collections::HashSet;
+use syn::ext::IdentExt;
 use syn::{Member, WherePredicate, parse_quote};
 
 pub(crate) fn emit(record: &Record<'_>) -> TokenStream {
@@ -63,18 +64,27 @@ impl<'a> Paths<'a> {
         let (private, ty) = (&self.private, &field.spelled);
         match field.foreign {
             None => ty.clone(),
-            Some(_) => spanned_around(field, |_| quote!(), |span| quote_spanned!(span=> #private::ForeignPod<#ty>)),
+            Some(_) => quote!(#private::ForeignPod<#ty>),
         }
     }
 
-    /// `<Field as ShmLayout>`, with spans that cover the field's type.
-    pub(crate) fn as_layout(&self, field: &Field<'_>) -> TokenStream {
-        let (krate, ty) = (self.krate, self.layout_of(field));
-        spanned_around(
-            field,
-            |first| quote_spanned!(first=> <),
-            |last| quote_spanned!(last=> #ty as #krate::ShmLayout>),
-        )
+    /// `<Field as ShmLayout>::View<lifetime, mode>`, under the field's type.
+    pub(crate) fn view_of(&self, field: &Field<'_>, lifetime: TokenStream, mode: TokenStream) -> TokenStream {
+        let (krate, private, ty) = (self.krate, &self.private, &field.spelled);
+        let (open, close) = match field.foreign {
+            None => (quote!(<), quote!()),
+            Some(_) => (quote!(<#private::ForeignPod<), quote!(>)),
+        };
+        let (first, last) = ends(field.ty);
+        let open = under(open, first);
+        let close = under(quote!(#close as #krate::ShmLayout>::View<#lifetime, #mode>), last);
+        quote!(#open #ty #close)
+    }
+
+    /// `View` for a constant, where any lifetime and mode will do.
+    fn any_view_of(&self, field: &Field<'_>) -> TokenStream {
+        let krate = self.krate;
+        self.view_of(field, quote!('static), quote!(#krate::ReadWrite))
     }
 
     /// `offset_of!(Type, field)`.
@@ -82,26 +92,28 @@ impl<'a> Paths<'a> {
         let (core, member) = (&self.core, &field.member);
         quote!(#core::mem::offset_of!(#itself, #member))
     }
-
-    /// A statement that does not compile if a field has no layout.
-    fn mention(&self, fields: &[Field<'_>]) -> TokenStream {
-        let (krate, core) = (self.krate, &self.core);
-        let layouts = fields.iter().map(|field| self.as_layout(field));
-        quote!(let _: #core::marker::PhantomData<(#(#layouts::View<'static, #krate::ReadWrite>,)*)>;)
-    }
 }
 
-/// Tokens at the first and at the last token of the field's type, which the compiler underlines from one to the other.
-fn spanned_around(
-    field: &Field<'_>,
-    before: impl FnOnce(Span) -> TokenStream,
-    after: impl FnOnce(Span) -> TokenStream,
-) -> TokenStream {
-    let mut spans = field.ty.to_token_stream().into_iter().map(|token| token.span());
-    let first = spans.next().unwrap_or_else(Span::call_site);
-    let last = spans.last().unwrap_or(first);
-    let (before, after) = (before(first), after(last));
-    quote!(#before #after)
+/// A call about which an error stands from `first` to `last`. What is inside the parentheses keeps its own place and
+/// hygiene.
+pub(crate) fn call(function: TokenStream, arguments: TokenStream, (first, last): (Span, Span)) -> TokenStream {
+    let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
+    arguments.set_span(last);
+    let function = under(function, first);
+    quote!(#function #arguments)
+}
+
+/// The tokens, moved to where an error about them is to stand.
+pub(crate) fn under(tokens: TokenStream, span: Span) -> TokenStream {
+    let moved = |token| {
+        let mut token = match token {
+            TokenTree::Group(group) => TokenTree::Group(Group::new(group.delimiter(), under(group.stream(), span))),
+            other => other,
+        };
+        token.set_span(span);
+        token
+    };
+    tokens.into_iter().map(moved).collect()
 }
 
 /// The bounds that make a layout: each field whose type depends on a parameter has one.
@@ -161,14 +173,10 @@ fn structure(record: &Record<'_>, fields: &[Field<'_>]) -> TokenStream {
     let (outside, inside) = if record.is_generic() {
         (quote!(), quote!(#(#judgements;)*))
     } else {
-        let mention = paths.mention(fields);
-        let have_bytes = fields.iter().map(|field| {
-            let ty = &field.spelled;
-            quote!(#core::mem::size_of::<#ty>() != 0)
-        });
+        let views = fields.iter().map(|field| paths.any_view_of(field));
         let outside = quote! {
-            #(const _: () = { #mention #judgements };)*
-            const _: () = { #mention #private::evaluate::<#itself>(#(#have_bytes)&&*) };
+            const __SHM_LAYOUTS: () = { #(let _: #core::marker::PhantomData<#views>;)* };
+            #(const _: () = { let () = __SHM_LAYOUTS; #judgements };)*
         };
         (outside, quote!())
     };
@@ -177,8 +185,8 @@ fn structure(record: &Record<'_>, fields: &[Field<'_>]) -> TokenStream {
         let (name, offset) = (&field.name, paths.offset_of(&itself, field));
         let schema = match &field.foreign {
             None => {
-                let layout = paths.as_layout(field);
-                quote!(&#layout::SCHEMA)
+                let view = paths.any_view_of(field);
+                quote!(#private::schema_of::<#view>())
             }
             Some(foreign) => {
                 let ty = &field.spelled;
@@ -218,7 +226,7 @@ fn exhaustive(record: &Record<'_>, fields: &[Field<'_>], bounds: &[WherePredicat
     generics.make_where_clause().predicates.extend(bounds.iter().cloned());
     let (parameters, _, clause) = generics.split_for_impl();
     let (ident, itself) = (record.ident, itself(record));
-    let places: Vec<_> = (0..fields.len()).map(|index| quote::format_ident!("__shm_field_{index}")).collect();
+    let places: Vec<_> = (0..fields.len()).map(|index| format_ident!("__shm_field_{index}")).collect();
     let members = fields.iter().map(|field| &field.member);
     let types = fields.iter().map(|field| &field.spelled);
     quote! {
@@ -239,39 +247,31 @@ fn judgements(record: &Record<'_>, fields: &[Field<'_>], paths: &Paths<'_>) -> V
         quote!(#offset + #core::mem::size_of::<#ty>())
     };
     let shown = |field: &Field<'_>| match &field.member {
-        Member::Named(ident) => ident.to_string(),
+        Member::Named(ident) => ident.unraw().to_string(),
         Member::Unnamed(index) => index.index.to_string(),
     };
     let mut judgements = Vec::new();
     for field in fields {
         let (ty, name) = (&field.spelled, shown(field));
-        judgements.push(spanned_around(
-            field,
-            |first| quote_spanned!(first=> #private::assert_bytes),
-            |last| quote_spanned!(last=> (#name, #core::mem::size_of::<#ty>())),
-        ));
+        let arguments = quote!(#name, #core::mem::size_of::<#ty>());
+        judgements.push(call(quote!(#private::assert_bytes), arguments, ends(field.ty)));
     }
     for pair in fields.windows(2) {
         let [before, after] = pair else { continue };
         let (before_name, after_name) = (shown(before), shown(after));
         let (end, start) = (end_of(before), paths.offset_of(&itself, after));
-        judgements.push(quote_spanned! {after.span()=>
-            #private::assert_adjacent(#type_name, #before_name, #end, #after_name, #start)
-        });
+        let arguments = quote!(#type_name, #before_name, #end, #after_name, #start);
+        judgements.push(call(quote!(#private::assert_adjacent), arguments, after.ends()));
     }
     if let Some(last) = fields.last() {
         let (name, end) = (shown(last), end_of(last));
-        judgements.push(quote_spanned! {last.span()=>
-            #private::assert_ends(#type_name, #name, #end, #core::mem::size_of::<#itself>())
-        });
+        let arguments = quote!(#type_name, #name, #end, #core::mem::size_of::<#itself>());
+        judgements.push(call(quote!(#private::assert_ends), arguments, last.ends()));
     }
     let types = fields.iter().map(|field| &field.spelled);
-    judgements.push(quote_spanned! {record.ident.span()=>
-        #private::assert_no_drop(
-            #type_name,
-            #core::mem::needs_drop::<#itself>() #(&& !#core::mem::needs_drop::<#types>())*
-        )
-    });
+    let drops = quote!(#core::mem::needs_drop::<#itself>() #(&& !#core::mem::needs_drop::<#types>())*);
+    let span = record.ident.span();
+    judgements.push(call(quote!(#private::assert_no_drop), quote!(#type_name, #drops), (span, span)));
     judgements
 }
 
@@ -297,7 +297,7 @@ fn capabilities(record: &Record<'_>, fields: &[Field<'_>], base: &[WherePredicat
         &bounds(quote!(ValueIn), true),
         &quote! {
             type Lane = #private::Bounce;
-            const ANY_BITS: bool = true #(&& <#layouts as #krate::ShmValue>::ANY_BITS)*;
+            const ANY_BITS: #core::primitive::bool = true #(&& <#layouts as #krate::ShmValue>::ANY_BITS)*;
             #[inline]
             fn find_invalid(
                 __shm_candidate: &#private::Candidate<Self>,
@@ -320,7 +320,7 @@ fn capabilities(record: &Record<'_>, fields: &[Field<'_>], base: &[WherePredicat
 fn bytemuck(record: &Record<'_>, span: Span, paths: &Paths<'_>) -> TokenStream {
     let private = &paths.private;
     let itself = itself(record);
-    let assertion = quote_spanned!(span=> const _: () = #private::assert_pod::<#itself>(););
+    let assertion = under(quote!(const _: () = #private::assert_pod::<#itself>();), span);
     let zeroable = implement(
         record,
         &quote!(#private::bytemuck::Zeroable),
@@ -338,11 +338,18 @@ fn bytemuck(record: &Record<'_>, span: Span, paths: &Paths<'_>) -> TokenStream {
 
 fn enumeration(record: &Record<'_>, integer: Integer, variants: &[Variant<'_>]) -> TokenStream {
     let Paths { krate, private, core } = Paths::of(record);
-    let (word, scalar) = integer.word_and_scalar();
+    let (integer, word, scalar) = integer.names();
     let (name, version, ident) = (&record.name, record.version, record.ident);
     let idents: Vec<_> = variants.iter().map(|variant| variant.ident).collect();
     let names = variants.iter().map(|variant| &variant.name);
+    let indices: Vec<_> = (0..variants.len()).map(syn::Index::from).collect();
+    let count = variants.len();
     let expected = expected(record, variants);
+    // The one cast. A type with drop glue has none, which is what keeps `Drop` out.
+    let values = quote! {
+        const __SHM_VALUES: [#core::primitive::#integer; #count] = [#(#ident::#idents as #core::primitive::#integer),*];
+    };
+    let values = under(values, ident.span());
     let layout = implement(
         record,
         &quote!(#krate::ShmLayout),
@@ -353,7 +360,7 @@ fn enumeration(record: &Record<'_>, integer: Integer, variants: &[Variant<'_>]) 
                 version: #version,
                 repr: #private::Scalar::#scalar,
                 variants: &[#(
-                    #private::Variant { name: #names, value: #ident::#idents as #core::primitive::i128 }
+                    #private::Variant { name: #names, value: __SHM_VALUES[#indices] as #core::primitive::i128 }
                 ),*],
             });
             type View<'__shm, __ShmMode: #krate::AccessMode> = #krate::ShmRef<'__shm, Self, __ShmMode>;
@@ -370,7 +377,7 @@ fn enumeration(record: &Record<'_>, integer: Integer, variants: &[Variant<'_>]) 
                 __shm_candidate: &#private::Candidate<Self>,
             ) -> #core::option::Option<#krate::InvalidBits> {
                 let __shm_word = #private::Candidate::word::<#core::primitive::#word>(__shm_candidate);
-                if #(__shm_word == #ident::#idents as #core::primitive::#word)||* {
+                if #(__shm_word == __SHM_VALUES[#indices] as #core::primitive::#word)||* {
                     return #core::option::Option::None;
                 }
                 #core::option::Option::Some(#krate::InvalidBits {
@@ -385,7 +392,7 @@ fn enumeration(record: &Record<'_>, integer: Integer, variants: &[Variant<'_>]) 
         record,
         &quote!(#krate::ShmZero),
         &[parse_quote! {
-            for<'__shm_t> #private::Condition<{ #(#ident::#idents as #core::primitive::#word == 0)||* }>:
+            for<'__shm_t> #private::Condition<{ #(__SHM_VALUES[#indices] == 0)||* }>:
                 #private::HoldsIn<'__shm_t>
         }],
         &quote!(),
@@ -396,7 +403,7 @@ fn enumeration(record: &Record<'_>, integer: Integer, variants: &[Variant<'_>]) 
                 #(#ident::#idents)|* => {}
             }
         }
-        const _: () = #private::assert_no_drop(#name, #core::mem::needs_drop::<#ident>());
+        #values
         #layout #value #zero
     }
 }

@@ -1,6 +1,7 @@
 //! What a type gets when it was refused: enough for its uses to compile, so that one mistake is one error.
 //!
-//! A type with a lifetime gets nothing: the trait itself asks for `'static`, and would say so again.
+//! A type with a lifetime or without a size gets nothing: the trait itself asks for `Sized + 'static`, and would say so
+//! again.
 
 use crate::ast::{Record, Shape};
 use crate::expand::{Paths, implement, itself, layout_bounds, wrap};
@@ -10,7 +11,7 @@ use quote::quote;
 use syn::parse_quote;
 
 pub(crate) fn emit(record: &Record<'_>) -> TokenStream {
-    if record.has_lifetime() || !record.krate_is_right {
+    if record.has_lifetime() || record.is_unsized() || !record.krate_is_right {
         return TokenStream::new();
     }
     let paths = Paths::of(record);

@@ -33,19 +33,20 @@ impl Integer {
         })
     }
 
-    /// The unsigned type of the same width, and the name in `Scalar`.
-    pub(crate) fn word_and_scalar(self) -> (Ident, Ident) {
-        let (word, scalar) = match self {
-            Self::U8 => ("u8", "U8"),
-            Self::I8 => ("u8", "I8"),
-            Self::U16 => ("u16", "U16"),
-            Self::I16 => ("u16", "I16"),
-            Self::U32 => ("u32", "U32"),
-            Self::I32 => ("u32", "I32"),
-            Self::U64 => ("u64", "U64"),
-            Self::I64 => ("u64", "I64"),
+    /// Its own name, the unsigned type of the same width, and the name in `Scalar`.
+    pub(crate) fn names(self) -> (Ident, Ident, Ident) {
+        let (own, word, scalar) = match self {
+            Self::U8 => ("u8", "u8", "U8"),
+            Self::I8 => ("i8", "u8", "I8"),
+            Self::U16 => ("u16", "u16", "U16"),
+            Self::I16 => ("i16", "u16", "I16"),
+            Self::U32 => ("u32", "u32", "U32"),
+            Self::I32 => ("i32", "u32", "I32"),
+            Self::U64 => ("u64", "u64", "U64"),
+            Self::I64 => ("i64", "u64", "I64"),
         };
-        (Ident::new(word, Span::call_site()), Ident::new(scalar, Span::call_site()))
+        let ident = |name| Ident::new(name, Span::call_site());
+        (ident(own), ident(word), ident(scalar))
     }
 }
 

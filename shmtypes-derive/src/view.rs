@@ -1,16 +1,17 @@
 //! The view struct: a place in shared memory with a method for each field.
 
-use crate::ast::{Field, Record};
-use crate::expand::{Paths, itself, layout_bounds};
+use crate::ast::{Field, Record, ends};
+use crate::expand::{Paths, call, itself, layout_bounds};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
 use syn::{GenericParam, Generics, Member, WherePredicate, parse_quote};
 
 /// The view struct itself, beside the type and as visible as the type.
 pub(crate) fn item(record: &Record<'_>) -> TokenStream {
     let krate = &record.krate;
     let (vis, view, itself) = (record.vis, &record.view, itself(record));
-    let mut generics = with_lifetime(&record.generics);
+    let mut generics = with_lifetime(record.generics);
     generics.params.push(parse_quote!(__ShmMode = #krate::ReadWrite));
     let clause = &generics.where_clause;
     let documentation = format!(
@@ -91,24 +92,28 @@ pub(crate) fn impls(record: &Record<'_>, fields: &[Field<'_>]) -> TokenStream {
 }
 
 fn projection(paths: &Paths<'_>, itself: &TokenStream, field: &Field<'_>) -> TokenStream {
-    let private = &paths.private;
+    let Paths { private, core, .. } = paths;
     let (vis, method, carried) = (field.vis, field.method(), &field.carried);
-    let (layout, offset) = (paths.as_layout(field), paths.offset_of(itself, field));
+    let view = paths.view_of(field, quote!('__shm), quote!(__ShmMode));
+    let offset = paths.offset_of(itself, field);
     let documentation = (!field.documented).then(|| {
         let text = match &field.member {
-            Member::Named(ident) => format!("The place of the field `{ident}`."),
+            Member::Named(ident) => format!("The place of the field `{}`.", ident.unraw()),
             Member::Unnamed(index) => format!("The place of field {}.", index.index),
         };
         quote!(#[doc = #text])
     });
-    // The field's type is left to inference: if it has no layout, the signature says so, and says it once.
+    let body = call(quote!(#private::project), quote!(self.0, #offset), ends(field.ty));
+    // If the field's type has no layout, the signature says so; the body says the same at the same place, which the
+    // compiler drops.
     quote! {
         #(#carried)*
         #documentation
         #[inline(always)]
         #[must_use]
-        #vis fn #method(self) -> #layout::View<'__shm, __ShmMode> {
-            #private::project(self.0, #offset)
+        #vis fn #method(self) -> #view {
+            let _: #core::marker::PhantomData<#view>;
+            #body
         }
     }
 }

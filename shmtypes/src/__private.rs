@@ -5,7 +5,7 @@ pub use crate::layout::{Candidate, Field, ForeignPod, InvalidBits, Kind, Scalar,
 pub use bytemuck;
 pub use core;
 
-use crate::layout::{AccessMode, ShmLayout, ShmPod, ShmRef, ShmValue, ShmView, ShmZero};
+use crate::layout::{AccessMode, ReadWrite, ShmLayout, ShmPod, ShmRef, ShmValue, ShmView, ShmZero};
 
 /// `T: ShmValue`, quantified over a lifetime: a bound `for<'t> bool: PodIn<'t>` on a concrete type that does not hold
 /// makes the impl not apply, where `bool: ShmPod` would make it an error.
@@ -28,21 +28,30 @@ impl<T: Copy> CopyIn<'_> for T {}
 #[derive(Debug)]
 pub struct Condition<const HOLDS: bool>;
 
-/// Implemented for the condition that holds, quantified as [`ValueIn`] is.
+/// Implemented for the condition that holds, quantified as [`ValueIn`] is. The derive asks it whether an enum has a
+/// variant with the value 0.
+#[diagnostic::on_unimplemented(
+    message = "all-zero bytes are no variant of this enum, so `create(n)` has nothing to fill the segment with",
+    label = "no variant has the value 0",
+    note = "give the enum a variant with the value 0, or use `create_from_fn(n, |i| value)`, which takes any type"
+)]
 pub trait HoldsIn<'t> {}
+#[diagnostic::do_not_recommend]
 impl HoldsIn<'_> for Condition<true> {}
 
 /// Does not compile, where it is called, if not every bit pattern is a valid `T`.
 pub const fn assert_pod<T: ShmPod>() {}
 
-/// Evaluates the layout of `T` with all that it is made of, unless the field that has no bytes is to be named first.
-pub const fn evaluate<T: ShmLayout>(fields_have_bytes: bool) {
-    const fn now<T: ShmLayout>() {
-        let _ = T::SCHEMA;
+/// The layout of the type that `V` shows. It is evaluated when this is called, not when it is mentioned; and not for a
+/// type without bytes, which [`assert_bytes`] refuses in better words than the type's own.
+pub const fn schema_of<V: ShmView<'static, ReadWrite>>() -> &'static Schema {
+    const fn evaluated<T: ShmLayout>() -> &'static Schema {
+        const { &T::SCHEMA }
     }
-    if fields_have_bytes {
-        now::<T>();
+    if size_of::<V::Target>() == 0 {
+        return const { &Schema::of::<()>(Kind::Opaque { name: "" }) };
     }
+    evaluated::<V::Target>()
 }
 
 /// The view of the field that stands `offset` bytes into `place`.

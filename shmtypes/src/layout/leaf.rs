@@ -13,6 +13,7 @@ macro_rules! leaf {
     ($type:ty, $kind:expr) => {
         // SAFETY: a primitive, or transparent over one: fixed width, no padding, no pointers, no drop glue, and
         // `Schema::of` records its size and alignment.
+        #[diagnostic::do_not_recommend]
         unsafe impl $crate::layout::ShmLayout for $type {
             const SCHEMA: $crate::layout::Schema = $crate::layout::Schema::of::<$type>($kind);
             type View<'a, M: $crate::layout::AccessMode> = $crate::layout::ShmRef<'a, $type, M>;
@@ -26,6 +27,7 @@ macro_rules! pod {
     ($type:ty, $scalar:expr, $lane:ty) => {
         $crate::layout::leaf::leaf!($type, $crate::layout::Kind::Scalar($scalar));
         // SAFETY: every bit pattern is a valid value, so none is to be found invalid; no interior mutability.
+        #[diagnostic::do_not_recommend]
         unsafe impl $crate::layout::ShmValue for $type {
             type Lane = $lane;
             const ANY_BITS: bool = true;
@@ -35,8 +37,10 @@ macro_rules! pod {
             }
         }
         // SAFETY: every bit pattern is valid, so all-zero is.
+        #[diagnostic::do_not_recommend]
         unsafe impl $crate::layout::ShmZero for $type {}
         // SAFETY: every bit pattern is valid.
+        #[diagnostic::do_not_recommend]
         unsafe impl $crate::layout::ShmPod for $type {}
     };
 }
@@ -57,8 +61,10 @@ pod!(f64, Scalar::F64, FloatLane64);
 
 leaf!(bool, Kind::Scalar(Scalar::Bool));
 // SAFETY: 0 is `false`.
+#[diagnostic::do_not_recommend]
 unsafe impl ShmZero for bool {}
 // SAFETY: finds every byte but 0 and 1, the two values that a `bool` has.
+#[diagnostic::do_not_recommend]
 unsafe impl ShmValue for bool {
     type Lane = IntLane;
     #[inline(always)]
@@ -70,8 +76,10 @@ unsafe impl ShmValue for bool {
 
 leaf!(char, Kind::Scalar(Scalar::Char));
 // SAFETY: 0 is the character NUL.
+#[diagnostic::do_not_recommend]
 unsafe impl ShmZero for char {}
 // SAFETY: `char::from_u32` knows which numbers are characters.
+#[diagnostic::do_not_recommend]
 unsafe impl ShmValue for char {
     type Lane = IntLane;
     #[inline(always)]
@@ -89,6 +97,7 @@ macro_rules! non_zero {
     ($($integer:ty, $scalar:expr;)*) => { $(
         leaf!(NonZero<$integer>, Kind::NonZero($scalar));
         // SAFETY: finds 0, the one bit pattern that is no `NonZero`.
+        #[diagnostic::do_not_recommend]
         unsafe impl ShmValue for NonZero<$integer> {
             type Lane = IntLane;
             #[inline(always)]
@@ -105,6 +114,7 @@ macro_rules! non_zero {
         // `Option<NonZero<T>>` has the layout of `T`, with 0 for `None` (documentation of `core::num::NonZero`).
         leaf!(Option<NonZero<$integer>>, Kind::OptionNonZero($scalar));
         // SAFETY: every bit pattern is valid: 0 is `None`, all others are `Some`.
+        #[diagnostic::do_not_recommend]
         unsafe impl ShmValue for Option<NonZero<$integer>> {
             type Lane = IntLane;
             const ANY_BITS: bool = true;
@@ -114,8 +124,10 @@ macro_rules! non_zero {
             }
         }
         // SAFETY: as above.
+        #[diagnostic::do_not_recommend]
         unsafe impl ShmZero for Option<NonZero<$integer>> {}
         // SAFETY: as above.
+        #[diagnostic::do_not_recommend]
         unsafe impl ShmPod for Option<NonZero<$integer>> {}
     )* };
 }
@@ -136,6 +148,7 @@ macro_rules! atomic {
     ($($atomic:ident, $scalar:expr;)*) => { $(
         leaf!(atomic::$atomic, Kind::Atomic($scalar));
         // SAFETY: an atomic has the representation of its integer, for which 0 is valid.
+        #[diagnostic::do_not_recommend]
         unsafe impl ShmZero for atomic::$atomic {}
     )* };
 }

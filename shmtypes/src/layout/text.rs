@@ -136,6 +136,7 @@ fn claimed_length<const N: usize>(candidate: &Candidate<ShmBytes<N>>) -> Result<
 }
 
 // SAFETY: `repr(C)` of two byte arrays: alignment 1, so no padding; nothing else inside.
+#[diagnostic::do_not_recommend]
 unsafe impl<const N: usize> ShmLayout for ShmBytes<N> {
     const SCHEMA: Schema = {
         () = Self::LAYOUT;
@@ -144,8 +145,10 @@ unsafe impl<const N: usize> ShmLayout for ShmBytes<N> {
     type View<'a, M: AccessMode> = ShmRef<'a, Self, M>;
 }
 // SAFETY: length 0.
+#[diagnostic::do_not_recommend]
 unsafe impl<const N: usize> ShmZero for ShmBytes<N> {}
 // SAFETY: a length of at most `N` is the only invariant.
+#[diagnostic::do_not_recommend]
 unsafe impl<const N: usize> ShmValue for ShmBytes<N> {
     type Lane = Bounce;
     fn find_invalid(candidate: &Candidate<Self>) -> Option<InvalidBits> {
@@ -154,6 +157,7 @@ unsafe impl<const N: usize> ShmValue for ShmBytes<N> {
 }
 
 // SAFETY: transparent over `ShmBytes`.
+#[diagnostic::do_not_recommend]
 unsafe impl<const N: usize> ShmLayout for ShmStr<N> {
     const SCHEMA: Schema = {
         () = ShmBytes::<N>::LAYOUT;
@@ -162,8 +166,10 @@ unsafe impl<const N: usize> ShmLayout for ShmStr<N> {
     type View<'a, M: AccessMode> = ShmRef<'a, Self, M>;
 }
 // SAFETY: length 0.
+#[diagnostic::do_not_recommend]
 unsafe impl<const N: usize> ShmZero for ShmStr<N> {}
 // SAFETY: checks both invariants, the length and UTF-8.
+#[diagnostic::do_not_recommend]
 unsafe impl<const N: usize> ShmValue for ShmStr<N> {
     type Lane = Bounce;
     fn find_invalid(candidate: &Candidate<Self>) -> Option<InvalidBits> {
