@@ -35,7 +35,8 @@ impl Layout {
                         let constant = identifier(&format!("{name}_{}", variant.name), C);
                         let constant = unique(&mut constants, constant);
                         let original = original(&variant.name, constant.ends_with(&variant.name));
-                        source.push_str(&format!("#define {constant} (({name}){}u){original}\n", variant.value));
+                        let value = constant_value(variant.value);
+                        source.push_str(&format!("#define {constant} (({name}){value}){original}\n"));
                     }
                 }
                 _ => {}
@@ -131,6 +132,20 @@ fn declaration(layout: &Layout, identifier: &str, definitions: &Definitions<'_>)
 }
 
 /// The C type of an integer or `bool`, which all atomics and enums are.
+/// A C11 integer constant of a type that holds the value.
+fn constant_value(value: i128) -> String {
+    if value == i64::MIN.into() {
+        // C has no negative constants, and its positive one does not fit.
+        return format!("({}ll - 1)", i64::MIN + 1);
+    }
+    let suffix = match value {
+        ..0 => "ll",
+        0..=0xffff_ffff => "u",
+        _ => "ull",
+    };
+    format!("{value}{suffix}")
+}
+
 fn integer(scalar: Scalar) -> &'static str {
     scalar_type(scalar).unwrap_or("unsigned char")
 }

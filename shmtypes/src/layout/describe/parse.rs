@@ -8,6 +8,7 @@ use super::json::first_difference;
 use super::{Layout, LayoutField, LayoutKind, LayoutVariant, TypeName};
 use crate::layout::Scalar;
 use core::fmt;
+use core::ops::RangeInclusive;
 
 /// The greatest alignment that Rust knows (the Reference, "Type Layout", on `align`).
 const MAX_ALIGN: usize = 1 << 29;
@@ -144,7 +145,8 @@ impl Parser<'_> {
     }
 
     fn enumeration(&mut self) -> Result<Layout> {
-        let repr = self.scalar(|scalar| matches!(scalar, Scalar::U8 | Scalar::U16 | Scalar::U32))?;
+        let repr = self.scalar(|scalar| values_of(scalar).is_some())?;
+        let values = values_of(repr).unwrap_or(0..=0);
         let version = if self.skip(",\"version\":") { self.version()? } else { 0 };
         self.literal(",\"variants\":[", "the variants")?;
         let start = self.at;
@@ -153,12 +155,12 @@ impl Parser<'_> {
             let name = parser.text()?;
             parser.literal(",", "a comma")?;
             let start = parser.at;
-            let value = parser.number()?;
-            if value >> (8 * repr.size()) != 0 {
+            let value = parser.signed()?;
+            if !values.contains(&value) {
                 return Err(InvalidSchema { offset: start, expected: "a value of the enum's integer" });
             }
             parser.literal("]", "the end of the variant")?;
-            Ok(LayoutVariant { name, value: value.into() })
+            Ok(LayoutVariant { name, value })
         })?;
         let distinct = all_distinct(variants.iter().map(|variant| variant.name.as_str()))
             && all_distinct(variants.iter().map(|variant| variant.value));
@@ -249,6 +251,16 @@ impl Parser<'_> {
             (number, self.at) = (next, self.at + 1);
         }
         if self.at == start { self.error("a number") } else { Ok(number) }
+    }
+
+    fn signed(&mut self) -> Result<i128> {
+        if !self.skip("-") {
+            return Ok(self.number()?.into());
+        }
+        match self.number()? {
+            0 => self.error("0 without a sign"),
+            number => Ok(-i128::from(number)),
+        }
     }
 
     fn size(&mut self) -> Result<usize> {
@@ -355,4 +367,19 @@ fn all_distinct<T: Ord>(items: impl Iterator<Item = T>) -> bool {
     let mut items: Vec<T> = items.collect();
     items.sort_unstable();
     items.windows(2).all(|pair| pair[0] != pair[1])
+}
+
+/// The values of an integer that may store an enum.
+fn values_of(repr: Scalar) -> Option<RangeInclusive<i128>> {
+    Some(match repr {
+        Scalar::U8 => 0..=u8::MAX.into(),
+        Scalar::I8 => i8::MIN.into()..=i8::MAX.into(),
+        Scalar::U16 => 0..=u16::MAX.into(),
+        Scalar::I16 => i16::MIN.into()..=i16::MAX.into(),
+        Scalar::U32 => 0..=u32::MAX.into(),
+        Scalar::I32 => i32::MIN.into()..=i32::MAX.into(),
+        Scalar::U64 => 0..=u64::MAX.into(),
+        Scalar::I64 => i64::MIN.into()..=i64::MAX.into(),
+        _ => return None,
+    })
 }

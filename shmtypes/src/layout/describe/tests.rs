@@ -223,7 +223,7 @@ fn what_no_derive_writes_is_refused() {
         (r#"{"layout":{"opaque":"a","itemsize":12,"align":^3},"numpy":"|V12"}"#, "an alignment that fits"),
         (r#"{"layout":{"opaque":"a","itemsize":12,"align":^8},"numpy":"|V12"}"#, "an alignment that fits"),
         (r#"{"layout":{"opaque":"a","itemsize":1073741824,"align":^1073741824},"numpy":"#, "an alignment that fits"),
-        (r#"{"layout":{"enum":^"i8","variants":[["A",0]]},"numpy":"|i1"}"#, "a scalar that may stand here"),
+        (r#"{"layout":{"enum":^"u128","variants":[["A",0]]},"numpy":"|V16"}"#, "a scalar that may stand here"),
         (r#"{"layout":{"enum":"u8","variants":[^]},"numpy":"|u1"}"#, "a variant"),
         (r#"{"layout":{"enum":"u8","variants":[["A",^256]]},"numpy":"|u1"}"#, "a value of the enum's integer"),
         (r#"{"layout":{"enum":"u8","variants":[^["A",0],["A",1]]},"numpy":"|u1"}"#, "distinct variants"),
@@ -406,7 +406,7 @@ fn layouts() -> impl Strategy<Value = Layout> {
     use Scalar as S;
     let scalar = proptest::sample::select(Scalar::ALL);
     let integer = proptest::sample::select(vec![S::U8, S::I16, S::U32, S::I64]);
-    let repr = proptest::sample::select(vec![S::U8, S::U16, S::U32]);
+    let repr = proptest::sample::select(vec![S::U8, S::I8, S::U16, S::I16, S::U32, S::I32, S::U64, S::I64]);
     let leaves = prop_oneof![
         4 => scalar.prop_map(|s| leaf(s.size(), s.align(), LayoutKind::Scalar(s))),
         1 => integer.clone().prop_map(|s| leaf(s.size(), s.size(), LayoutKind::Atomic(s))),
@@ -418,7 +418,8 @@ fn layouts() -> impl Strategy<Value = Layout> {
             leaf(units << shift, 1 << shift, LayoutKind::Opaque { name: names[0].clone() })
         }),
         1 => (repr, 0..3_u32, names(3), 1..4_usize).prop_map(|(repr, version, names, count)| {
-            let variants = names.into_iter().take(count).zip([200, 0, 7]);
+            let lowest = if repr.name().starts_with('i') { -128 } else { 0 };
+            let variants = names.into_iter().take(count).zip([127, lowest, 7]);
             let variants = variants.map(|(name, value)| LayoutVariant { name, value }).collect();
             leaf(repr.size(), repr.align(), LayoutKind::Enum { version, repr, variants })
         }),
@@ -689,4 +690,35 @@ fn of_many_differences_the_first_twenty_are_told() {
     assert_eq!(differences.len(), 21);
     assert_eq!(differences[0], "the segment also has `a0` u8 at 0");
     assert_eq!(differences[20], "and 40 more");
+}
+
+#[test]
+fn values_of_enums_fit_their_integers_exactly() {
+    let enumeration = |repr: &str, value: &str, numpy: &str| {
+        format!(r#"{{"layout":{{"enum":"{repr}","variants":[["A",{value}]]}},"numpy":"{numpy}"}}"#)
+    };
+    let little = cfg!(target_endian = "little");
+    let (u64_format, i64_format) = if little { ("<u8", "<i8") } else { (">u8", ">i8") };
+    for (repr, value, numpy, fits) in [
+        ("u8", "255", "|u1", true),
+        ("u8", "256", "|u1", false),
+        ("u8", "-1", "|u1", false),
+        ("i8", "-128", "|i1", true),
+        ("i8", "-129", "|i1", false),
+        ("i8", "-0", "|i1", false),
+        ("i8", "128", "|i1", false),
+        ("u64", "18446744073709551615", u64_format, true),
+        ("i64", "-9223372036854775808", i64_format, true),
+        ("i64", "-9223372036854775809", i64_format, false),
+        ("i64", "9223372036854775808", i64_format, false),
+        ("f32", "0", "<f4", false),
+        ("u128", "0", "|V16", false),
+    ] {
+        let json = enumeration(repr, value, numpy);
+        let layout = Layout::parse(json.as_bytes());
+        assert_eq!(layout.is_ok(), fits, "{json}");
+        if let Ok(layout) = layout {
+            assert_eq!(layout.to_json(), json);
+        }
+    }
 }
