@@ -1,3 +1,5 @@
+//! The program of the README: `cargo run --release --example short`.
+
 use shmtypes::{Result, ShmArray, ShmLayout};
 
 #[derive(ShmLayout, Clone, Copy)]

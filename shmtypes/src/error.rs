@@ -418,9 +418,10 @@ impl fmt::Display for Error {
     }
 }
 
+/// The same line as `Display`, because `main` and `unwrap` show this one.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error").field("kind", &self.0.kind).field("segment", &self.0.segment).finish()
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -1,7 +1,7 @@
 //! One attachment of this process to one segment.
 
 use super::detach::{self, Detached};
-use super::header::Header;
+use super::header::{Header, MAX_DIMENSIONS};
 use super::liveness::Rung;
 use super::name::SegmentName;
 use crate::error::Result;
@@ -25,6 +25,8 @@ pub(crate) struct Attachment {
     mapped: Option<Mapped>,
     /// The private copy of the header, from which all bounds come.
     header: Header,
+    /// The header's shape, as Rust counts.
+    shape: [usize; MAX_DIMENSIONS],
     id: FileId,
     location: Option<Location>,
     access: Access,
@@ -46,11 +48,18 @@ impl Attachment {
         descriptor: Option<File>,
         access: Access,
     ) -> Self {
-        Self { mapped: Some(Mapped { map, descriptor }), header, id, location, access }
+        // No truncation: the product of the lengths was mapped, or one of them is 0 and the others are only shown.
+        let shape = header.shape.map(|length| length as usize);
+        Self { mapped: Some(Mapped { map, descriptor }), header, shape, id, location, access }
     }
 
     pub(crate) fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// The lengths of the dimensions.
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.shape[..self.header.shape().len()]
     }
 
     /// The mapping, which starts with the header.

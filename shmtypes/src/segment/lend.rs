@@ -42,6 +42,14 @@ impl Draft {
         result
     }
 
+    /// Writes all elements from a slice of as many.
+    pub(crate) fn copy_from_slice<T: ShmLayout>(&mut self, values: &[T]) {
+        let (first, len) = self.run::<T>();
+        assert!(values.len() == len);
+        // SAFETY: `run` has checked the bounds; the source is a slice of as many; a layout has no padding.
+        unsafe { access::copy_in(values.as_ptr().cast(), first.cast(), size_of_val(values)) };
+    }
+
     /// Writes every element.
     pub(crate) fn write_each<T: ShmLayout, E>(
         &mut self,

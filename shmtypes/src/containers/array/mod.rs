@@ -140,6 +140,17 @@ impl<T: ShmLayout> ShmArray<T> {
         Self::options().try_create_from_fn(n, value)
     }
 
+    /// Creates an array under a fresh name with a copy of `values`.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_from_slice(values: &[T]) -> Result<Self>
+    where
+        T: ShmValue,
+    {
+        Self::options().create_from_slice(values)
+    }
+
     /// Attaches to the array of this name.
     ///
     /// # Errors
@@ -220,8 +231,8 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
 
     /// The number of elements in each dimension.
     #[must_use]
-    pub fn shape(&self) -> Vec<usize> {
-        self.elements.attachment().header().shape().iter().map(|&length| length as usize).collect()
+    pub fn shape(&self) -> &[usize] {
+        self.elements.attachment().shape()
     }
 
     /// The distance between neighbours in each dimension, in elements: row-major, the last one is 1.
@@ -311,17 +322,17 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// # Errors
     /// [`ErrorKind::ShapeMismatch`] for another number of dimensions, [`ErrorKind::OutOfRange`].
     pub fn position(&self, indices: &[usize]) -> Result<usize> {
-        let shape = self.elements.attachment().header().shape();
+        let shape = self.shape();
         if indices.len() != shape.len() {
             let given = indices.to_vec();
-            return Err(Error::new(ErrorKind::ShapeMismatch { given, expected: self.shape() }));
+            return Err(Error::new(ErrorKind::ShapeMismatch { given, expected: shape.to_vec() }));
         }
         let mut position = 0;
         for (&index, &length) in indices.iter().zip(shape) {
-            if index as u64 >= length {
-                return Err(Error::out_of_range(index, length as usize));
+            if index >= length {
+                return Err(Error::out_of_range(index, length));
             }
-            position = position * length as usize + index;
+            position = position * length + index;
         }
         Ok(position)
     }

@@ -68,10 +68,9 @@ impl<T: ShmValue, M: AccessMode> ShmArray<T, M> {
     /// # Errors
     /// As [`to_vec`](Self::to_vec).
     pub fn to_ndarray(&self) -> Result<ArrayD<T>> {
-        let (shape, elements) = (self.shape(), self.to_vec()?);
-        let expected = shape.clone();
-        ArrayD::from_shape_vec(IxDyn(&shape), elements)
-            .map_err(|_| Error::new(ErrorKind::ShapeMismatch { given: vec![self.len()], expected }))
+        ArrayD::from_shape_vec(IxDyn(self.shape()), self.to_vec()?).map_err(|_| {
+            Error::new(ErrorKind::ShapeMismatch { given: vec![self.len()], expected: self.shape().to_vec() })
+        })
     }
 
     /// Copies all elements of `source`, which has this array's shape, in.
@@ -82,8 +81,8 @@ impl<T: ShmValue, M: AccessMode> ShmArray<T, M> {
     where
         M: Writable,
     {
-        let expected = self.shape();
-        if source.shape() != expected {
+        if source.shape() != self.shape() {
+            let expected = self.shape().to_vec();
             return Err(Error::new(ErrorKind::ShapeMismatch { given: source.shape().to_vec(), expected }));
         }
         match source.as_slice() {

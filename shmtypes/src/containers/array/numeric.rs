@@ -108,7 +108,10 @@ impl<T: Number, M: AccessMode> ShmArray<T, M> {
     #[inline]
     pub fn dot<N: AccessMode>(&self, other: &ShmArray<T, N>) -> Result<T::Sum> {
         if self.len() != other.len() {
-            return Err(Error::new(ErrorKind::ShapeMismatch { given: other.shape(), expected: self.shape() }));
+            return Err(Error::new(ErrorKind::ShapeMismatch {
+                given: other.shape().to_vec(),
+                expected: self.shape().to_vec(),
+            }));
         }
         let mut sums = [T::Sum::default(); LANES];
         self.elements.for_each_block_pair(&other.elements, |left, right| {

@@ -2,7 +2,7 @@
 
 use super::ShmArray;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmZero};
+use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmValue, ShmZero};
 use crate::segment::attach::{attach, attach_descriptor};
 use crate::segment::attachment::Attachment;
 use crate::segment::create::{Draft, Plan};
@@ -211,6 +211,19 @@ impl<T: ShmLayout> ArrayOptions<T> {
         let mut draft = self.draft(n)?;
         draft.write_each(value)?;
         Ok(publish(draft)?)
+    }
+
+    /// See [`ShmArray::create_from_slice`].
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_from_slice(&self, values: &[T]) -> Result<ShmArray<T>>
+    where
+        T: ShmValue,
+    {
+        let mut draft = self.draft(values.len())?;
+        draft.copy_from_slice(values);
+        publish(draft)
     }
 
     /// See [`ShmArray::open`].

@@ -111,13 +111,14 @@ fn unpublished_memory_is_lent_zeroed_and_a_failed_fill_leaves_nothing() {
     assert_eq!(failed.unwrap_err().to_string(), "no");
     let array = options.create_with(4, |slots| slots.copy_from_slice(&[5, 6, 7, 8])).unwrap();
     assert_eq!(array.to_vec().unwrap(), [5, 6, 7, 8]);
+    assert_eq!(ShmArray::create_from_slice(&[1_u32, 2]).unwrap().to_vec().unwrap(), [1, 2]);
 }
 
 #[test]
 fn shapes_are_row_major_and_checked() {
     let name = unique("shape");
     let grid = ShmArray::<u16>::options().name(&name).shape(&[2, 3, 4]).create_from_fn(24, |i| i as u16).unwrap();
-    assert_eq!((grid.shape(), grid.strides()), (vec![2, 3, 4], vec![12, 4, 1]));
+    assert_eq!((grid.shape(), grid.strides()), (&[2, 3, 4][..], vec![12, 4, 1]));
     assert_eq!(grid.get_nd(&[1, 2, 3]).unwrap(), 23);
     grid.set_nd(&[0, 1, 0], 99).unwrap();
     assert_eq!(grid.get(4).unwrap(), 99);
