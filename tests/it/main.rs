@@ -1,1 +1,6 @@
-//! Integration tests.
+//! Integration tests over the public interface, with real second processes.
+
+mod peers;
+
+/// The program that plays the other process.
+const PEER: &str = env!("CARGO_BIN_EXE_shmtypes-peer");

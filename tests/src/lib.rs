@@ -1,3 +1,6 @@
-//! What the tests share.
+//! What the integration tests share: properties over arbitrary bytes, scratch names, peer processes and changed worlds.
 
+pub mod peer;
 pub mod props;
+pub mod scratch;
+pub mod world;
