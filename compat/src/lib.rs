@@ -1,7 +1,28 @@
 //! CPython's shared-memory formats as pure codecs.
 //!
-//! Nothing here yet but the contract that everything here will keep: bytes in, values out; values in, bytes out; no
-//! I/O, no clock, no `unsafe`, and any bytes give a value or an error, never a panic.
+//! Bytes in, values out; values in, bytes out. No I/O, no clock, no `unsafe`, and any bytes, even bytes that change
+//! while they are read, give a value or an error: never a panic, an access out of bounds, or an allocation that the
+//! size of the input does not justify.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`list`] | `ShareableList`, in the layout of Python 3.8 and in that of 3.9 and later |
+//! | [`memory`] | the memory that a list stands in: a private slice, or a segment that others write |
+//! | [`value`] | the values of a list, and Python's equality |
+//!
+//! The bytes are those of CPython's `Lib/multiprocessing/shared_memory.py`, checked against lists that the interpreters
+//! made.
 #![warn(missing_docs, unreachable_pub)]
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod list;
+pub mod memory;
+pub mod value;
+
+pub use list::{Dialect, List, ListError};
+pub use value::{Value, ValueRef};

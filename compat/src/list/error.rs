@@ -1,0 +1,133 @@
+//! What can be wrong with a list, or with what is asked of it.
+
+use core::fmt;
+
+/// Why a list cannot be read, changed or made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListError {
+    /// The memory ends before the list does.
+    Truncated {
+        /// How many bytes the list has by what it says of itself; `u64::MAX` where no number of bytes would do.
+        needed: u64,
+        /// How many there are.
+        found: u64,
+    },
+    /// The table in front of the values contradicts itself.
+    Corrupt {
+        /// The number that is wrong.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+    },
+    /// A value has a format or a code that `ShareableList` never writes, or the two do not go together.
+    UnknownFormat {
+        /// The position of the value.
+        index: usize,
+        /// The `struct` format, NUL-padded.
+        format: [u8; 8],
+        /// The code for the way back to a Python object.
+        code: u8,
+    },
+    /// A `str` whose bytes are no UTF-8. Python raises `UnicodeDecodeError`.
+    NotUtf8 {
+        /// The position of the value.
+        index: usize,
+        /// How many bytes from its start are good.
+        valid_up_to: usize,
+    },
+    /// Somebody writes this value all the time, or was killed while writing it. Storing it anew repairs it.
+    Busy {
+        /// The position of the value.
+        index: usize,
+    },
+    /// No such position. Python raises `IndexError`, but not for every negative one.
+    OutOfRange {
+        /// The position that was asked for.
+        index: isize,
+        /// The number of values.
+        len: usize,
+    },
+    /// The text or bytes are longer than the slot. Python raises `ValueError`; nothing was changed.
+    ExceedsStorage {
+        /// The length in bytes.
+        needed: usize,
+        /// The size of the slot in bytes.
+        available: usize,
+    },
+    /// Text or bytes that end in a NUL, which Python strips when it reads them. Nothing was changed.
+    TrailingNul {
+        /// The length in bytes.
+        len: usize,
+    },
+    /// Text that this dialect gives too small a slot: Python sizes the slot by characters and cuts the UTF-8. Nothing
+    /// was made.
+    WouldBeCut {
+        /// The position of the value.
+        index: usize,
+        /// Its length in bytes.
+        needed: usize,
+        /// The size of the slot in bytes.
+        available: usize,
+    },
+    /// Text or bytes beyond what a format of eight characters can describe: 9,999,991 bytes. Python raises
+    /// `AssertionError`.
+    TooLong {
+        /// The position of the value.
+        index: usize,
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// More bytes than a program can address.
+    TooLarge,
+    /// No value of the list is equal. Python raises `ValueError`.
+    NotFound,
+}
+
+impl fmt::Display for ListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated { needed: u64::MAX, found } => {
+                write!(f, "{found} bytes are no ShareableList: it says that it is larger than any memory")
+            }
+            Self::Truncated { needed, found } => {
+                write!(f, "{found} bytes are no ShareableList: it says that it has {needed}")
+            }
+            Self::Corrupt { field, value } => write!(f, "not a ShareableList: its {field} cannot be {value}"),
+            Self::UnknownFormat { index, format, code } => {
+                let end = format.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+                let code = code.cast_signed();
+                write!(f, "value {index} has format \"{}\" with code {code}", format[..end].escape_ascii())?;
+                f.write_str(", which ShareableList does not write")
+            }
+            Self::NotUtf8 { index, valid_up_to } => {
+                write!(f, "the text of value {index} is no UTF-8 from byte {valid_up_to} on")
+            }
+            Self::Busy { index } => {
+                write!(
+                    f,
+                    "value {index} is being written all the time, or its writer was killed; storing it repairs it"
+                )
+            }
+            Self::OutOfRange { index, len } => write!(f, "index {index} is out of range for {len} values"),
+            Self::ExceedsStorage { needed, available } => {
+                write!(f, "{needed} bytes exceed the slot's {available}, which were fixed when the list was made")
+            }
+            Self::TrailingNul { len } => {
+                write!(f, "{len} bytes that end in NUL would lose it in Python; write padded text, or allow the loss")
+            }
+            Self::WouldBeCut { index, needed, available } => write!(
+                f,
+                "the {needed} bytes of value {index} would be cut to {available}, because this dialect sizes slots by \
+                 characters; use the default dialect, or allow the loss"
+            ),
+            Self::TooLong { index, len } => {
+                write!(f, "the {len} bytes of value {index} are more than the 9999991 that a format can describe")
+            }
+            Self::TooLarge => f.write_str("the list is larger than any memory"),
+            Self::NotFound => f.write_str("no value of the list is equal"),
+        }
+    }
+}
+
+impl core::error::Error for ListError {}

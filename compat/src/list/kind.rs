@@ -1,0 +1,174 @@
+//! The kind of a value: its `struct` format and the code for the way back to a Python object.
+//!
+//! | value | format | code |
+//! |---|---|---|
+//! | `int` | `q` | 0 |
+//! | `float` | `d` | 0 |
+//! | `bool` | `xxxxxxx?` | 0 |
+//! | `None` | `xxxxxx?x` | 3 |
+//! | `str` | `8s`, `16s`, … | 1 |
+//! | `bytes` | `8s`, `16s`, … | 2 |
+//!
+//! CPython 3.13, `shared_memory.py` lines 278-306.
+
+use crate::value::ValueRef;
+
+/// The kind of a value. Text has the length that its format gives, which may be less than its slot's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Int,
+    Float,
+    Bool,
+    None,
+    Str(usize),
+    Bytes(usize),
+}
+
+const INT: u64 = u64::from_ne_bytes(*b"q\0\0\0\0\0\0\0");
+const FLOAT: u64 = u64::from_ne_bytes(*b"d\0\0\0\0\0\0\0");
+const BOOL: u64 = u64::from_ne_bytes(*b"xxxxxxx?");
+const NONE: u64 = u64::from_ne_bytes(*b"xxxxxx?x");
+
+const AS_IT_IS: u8 = 0;
+const DECODE: u8 = 1;
+const STRIP: u8 = 2;
+const TO_NONE: u8 = 3;
+
+/// The code of a value that is being written by this crate: -1, which CPython never writes, and for which its reader
+/// raises `KeyError` in place of returning something half written.
+pub(super) const CHANGING: u8 = 0xff;
+
+/// The greatest length that a format of eight characters describes: seven digits and the `s`.
+pub(super) const MAX_TEXT: usize = 9_999_999;
+
+impl Kind {
+    /// The kind that a format and a code name together, if `ShareableList` writes them.
+    #[inline]
+    pub(super) fn parse(format: u64, code: u8) -> Option<Self> {
+        match (format, code) {
+            (INT, AS_IT_IS) => Some(Self::Int),
+            (FLOAT, AS_IT_IS) => Some(Self::Float),
+            (BOOL, AS_IT_IS) => Some(Self::Bool),
+            (NONE, TO_NONE) => Some(Self::None),
+            (_, DECODE) => text_len(format).map(Self::Str),
+            (_, STRIP) => text_len(format).map(Self::Bytes),
+            _ => None,
+        }
+    }
+
+    /// The kind of a value that is not text.
+    #[inline]
+    pub(super) fn of_number(value: ValueRef<'_>) -> Option<(Self, u64)> {
+        Some(match value {
+            ValueRef::Int(int) => (Self::Int, int.cast_unsigned()),
+            ValueRef::Float(float) => (Self::Float, float.to_bits()),
+            ValueRef::Bool(bool) => (Self::Bool, u64::from_ne_bytes([0, 0, 0, 0, 0, 0, 0, bool.into()])),
+            ValueRef::None => (Self::None, 0),
+            ValueRef::Str(_) | ValueRef::Bytes(_) => return None,
+        })
+    }
+
+    #[inline]
+    pub(super) fn format(self) -> u64 {
+        match self {
+            Self::Int => INT,
+            Self::Float => FLOAT,
+            Self::Bool => BOOL,
+            Self::None => NONE,
+            Self::Str(len) | Self::Bytes(len) => text_format(len),
+        }
+    }
+
+    #[inline]
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Int | Self::Float | Self::Bool => AS_IT_IS,
+            Self::None => TO_NONE,
+            Self::Str(_) => DECODE,
+            Self::Bytes(_) => STRIP,
+        }
+    }
+
+    /// How many bytes of the slot belong to the value.
+    #[inline]
+    pub(super) fn bytes(self) -> usize {
+        match self {
+            Self::Int | Self::Float | Self::Bool | Self::None => 8,
+            Self::Str(len) | Self::Bytes(len) => len,
+        }
+    }
+}
+
+/// The length in a format such as `24s`, of at most seven digits.
+#[inline]
+pub(super) fn text_len(format: u64) -> Option<usize> {
+    // The first character in the lowest byte, whatever the byte order.
+    let mut rest = format.to_le();
+    let mut len = 0;
+    let mut digits = 0;
+    loop {
+        let byte = (rest & 0xff) as u8;
+        rest >>= 8;
+        match byte {
+            b'0'..=b'9' if digits < 7 => len = len * 10 + usize::from(byte - b'0'),
+            b's' if digits > 0 && rest == 0 => return Some(len),
+            _ => return None,
+        }
+        digits += 1;
+    }
+}
+
+/// The format of a text of `len` bytes, which are at most [`MAX_TEXT`].
+#[inline]
+fn text_format(len: usize) -> u64 {
+    debug_assert!(len <= MAX_TEXT);
+    let mut format = u64::from(b's');
+    let mut rest = len;
+    loop {
+        format = format << 8 | u64::from(b'0' + (rest % 10) as u8);
+        rest /= 10;
+        if rest == 0 {
+            return u64::from_le(format);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_of_text_are_read_as_they_are_written() {
+        for len in [0, 8, 16, 24, 80, 96, 104, 1000, 123_456, 9_999_992, MAX_TEXT] {
+            let format = text_format(len);
+            assert_eq!(text_len(format), Some(len));
+            let bytes = format.to_ne_bytes();
+            let expected = std::format!("{len}s");
+            assert_eq!(&bytes[..expected.len()], expected.as_bytes());
+            assert!(bytes[expected.len()..].iter().all(|&byte| byte == 0));
+        }
+    }
+
+    #[test]
+    fn what_list_never_writes_is_no_kind() {
+        let word = |text: &[u8; 8]| u64::from_ne_bytes(*text);
+        for format in [
+            b"s\0\0\0\0\0\0\0",
+            b"8\0\0\0\0\0\0\0",
+            b"8s8s\0\0\0\0",
+            b"12345678",
+            b" 8s\0\0\0\0\0",
+            b"\0\x008s\0\0\0\0",
+        ] {
+            for code in 0..=255 {
+                assert_eq!(Kind::parse(word(format), code), None);
+            }
+        }
+        assert_eq!(Kind::parse(INT, DECODE), None);
+        assert_eq!(Kind::parse(INT, TO_NONE), None);
+        assert_eq!(Kind::parse(NONE, AS_IT_IS), None);
+        assert_eq!(Kind::parse(word(b"8s\0\0\0\0\0\0"), AS_IT_IS), None);
+        assert_eq!(Kind::parse(INT, CHANGING), None);
+        assert_eq!(Kind::parse(word(b"8s\0\0\0\0\0\0"), CHANGING), None);
+    }
+}

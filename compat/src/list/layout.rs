@@ -1,0 +1,144 @@
+//! Where the parts of a list stand.
+//!
+//! ```text
+//! 3.9 and later                                   3.8
+//! 0          N                                    0        N
+//! 8          offset of slot 0 .. N, o[N] = K      8        size of slot 0 .. N-1, their sum is K
+//! 16+8N      slots, K bytes                       8+8N     slots, K bytes
+//! 16+8N+K    struct format of each, 8 bytes       8+8N+K   struct format of each, 8 bytes
+//! 16+16N+K   code of each, 1 byte                 8+16N+K  code of each, 1 byte
+//! ```
+//!
+//! All numbers are signed 64-bit, native (CPython 3.13, `shared_memory.py` lines 269-277). There is no magic and no
+//! version, but the second word tells: 0 is the offset of the first slot, and no slot of 3.8 has size 0.
+
+use super::ListError;
+use crate::memory::Memory;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+pub(super) const WORD: usize = 8;
+
+/// The two layouts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayoutVersion {
+    /// Sizes of slots: Python 3.8.
+    Py38,
+    /// Offsets of slots: Python 3.9 and later.
+    Py39,
+}
+
+/// A private copy of what a list says of itself: from it come all bounds. Only the offset of a slot is fetched when the
+/// slot is used, and judged then.
+#[derive(Clone, Debug)]
+pub(super) struct Geometry {
+    pub(super) len: usize,
+    /// Where the slots start.
+    data: usize,
+    data_bytes: usize,
+    /// 3.8 stores sizes; their sums are private. Empty for 3.9.
+    slot_ends: Option<Box<[usize]>>,
+}
+
+/// A slot inside the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub(super) start: usize,
+    pub(super) bytes: usize,
+}
+
+impl Geometry {
+    /// Reads and checks the table. Takes constant time, but for lists of 3.8.
+    pub(super) fn read<M: Memory + ?Sized>(memory: &M) -> Result<Self, ListError> {
+        let found = memory.len() as u64;
+        if memory.len() < WORD {
+            return Err(ListError::Truncated { needed: WORD as u64, found });
+        }
+        let raw = memory.read_word(0);
+        // A list of N values has more than 16 N bytes in either layout.
+        let len = match usize::try_from(raw.cast_signed()) {
+            Ok(len) if len <= memory.len() / (2 * WORD) => len,
+            Ok(len) => {
+                let needed = (len as u64).checked_mul(17).and_then(|bytes| bytes.checked_add(8)).unwrap_or(u64::MAX);
+                return Err(ListError::Truncated { needed, found });
+            }
+            Err(_) => return Err(ListError::Corrupt { field: "length", value: raw }),
+        };
+        // Eight bytes hold the empty list of 3.8 only.
+        let is_py38 = if len == 0 { memory.len() < 2 * WORD } else { memory.read_word(WORD) != 0 };
+        let geometry = if is_py38 { Self::read_py38(memory, len)? } else { Self::read_py39(memory, len)? };
+        match geometry.end() {
+            Some(end) if end <= memory.len() => Ok(geometry),
+            end => Err(ListError::Truncated { needed: end.map_or(u64::MAX, |end| end as u64), found }),
+        }
+    }
+
+    fn read_py39<M: Memory + ?Sized>(memory: &M, len: usize) -> Result<Self, ListError> {
+        let data = (len + 2) * WORD;
+        if data > memory.len() {
+            return Err(ListError::Truncated { needed: data as u64, found: memory.len() as u64 });
+        }
+        let raw = memory.read_word((len + 1) * WORD);
+        let data_bytes = match usize::try_from(raw.cast_signed()) {
+            Ok(bytes) if len > 0 || bytes == 0 => bytes,
+            _ => return Err(ListError::Corrupt { field: "last offset", value: raw }),
+        };
+        Ok(Self { len, data, data_bytes, slot_ends: None })
+    }
+
+    fn read_py38<M: Memory + ?Sized>(memory: &M, len: usize) -> Result<Self, ListError> {
+        let mut slot_ends = Vec::with_capacity(len);
+        let mut end = 0_usize;
+        for index in 0..len {
+            let raw = memory.read_word((index + 1) * WORD);
+            let size = usize::try_from(raw.cast_signed()).ok().filter(|&size| size <= memory.len());
+            // Each is at most the memory's length, so that the sum cannot overflow before it exceeds that too.
+            end += size.ok_or(ListError::Corrupt { field: "slot size", value: raw })?;
+            if end > memory.len() {
+                return Err(ListError::Truncated { needed: end as u64, found: memory.len() as u64 });
+            }
+            slot_ends.push(end);
+        }
+        let data = (len + 1) * WORD;
+        Ok(Self { len, data, data_bytes: end, slot_ends: Some(slot_ends.into_boxed_slice()) })
+    }
+
+    pub(super) fn version(&self) -> LayoutVersion {
+        if self.slot_ends.is_some() { LayoutVersion::Py38 } else { LayoutVersion::Py39 }
+    }
+
+    /// Where the list ends, if anywhere.
+    fn end(&self) -> Option<usize> {
+        self.data.checked_add(self.data_bytes)?.checked_add(self.len.checked_mul(WORD + 1)?)
+    }
+
+    /// The slot of value `index`, which is in range.
+    #[inline]
+    pub(super) fn slot<M: Memory + ?Sized>(&self, memory: &M, index: usize) -> Result<Slot, ListError> {
+        let (start, end) = match &self.slot_ends {
+            Some(ends) => (index.checked_sub(1).map_or(0, |before| ends[before]), ends[index]),
+            None => {
+                let start = memory.read_word((index + 1) * WORD);
+                let end = memory.read_word((index + 2) * WORD);
+                // Fetched once, checked, and used from here on. As unsigned numbers the negative ones are too large.
+                if start > end || end > self.data_bytes as u64 {
+                    return Err(ListError::Corrupt { field: "slot offset", value: start.max(end) });
+                }
+                (start as usize, end as usize)
+            }
+        };
+        Ok(Slot { start: self.data + start, bytes: end - start })
+    }
+
+    /// Where the format of value `index` stands.
+    #[inline]
+    pub(super) fn format_at(&self, index: usize) -> usize {
+        self.data + self.data_bytes + index * WORD
+    }
+
+    /// Where the code of value `index` stands.
+    #[inline]
+    pub(super) fn code_at(&self, index: usize) -> usize {
+        self.data + self.data_bytes + self.len * WORD + index
+    }
+}

@@ -1,0 +1,205 @@
+//! One value: read until it stands still, written so that a reader can tell.
+//!
+//! Writer: code = -1; release fence; bytes, format; release fence; code. Reader: code, acquire fence, format, bytes;
+//! acquire fence; all three again. The fences order the stores among each other, and the loads, which plain or volatile
+//! accesses do not on machines weaker than x86.
+
+use super::kind::{CHANGING, Kind, MAX_TEXT};
+use super::layout::{Geometry, Slot};
+use super::{ATTEMPTS, ListError, Text};
+use crate::memory::{Memory, MemoryMut};
+use crate::value::ValueRef;
+use alloc::vec::Vec;
+use core::sync::atomic::{Ordering, fence};
+
+/// What the padding of [`Text::Padded`] is, in Python's manual.
+pub(super) const PADDING: u8 = 0x07;
+
+/// Reads value `index`, which is in range.
+#[inline]
+pub(super) fn read<'s, M: Memory + ?Sized>(
+    memory: &M,
+    geometry: &Geometry,
+    index: usize,
+    text: Text,
+    scratch: &'s mut Vec<u8>,
+) -> Result<ValueRef<'s>, ListError> {
+    let slot = geometry.slot(memory, index)?;
+    let (format_at, code_at) = (geometry.format_at(index), geometry.code_at(index));
+    // The one combination of format and code that was seen, as long as it is one, and one that nobody writes.
+    let mut odd = None;
+    let mut moves = false;
+    for _ in 0..ATTEMPTS {
+        let code = memory.read_byte(code_at);
+        fence(Ordering::Acquire); // pairs with the Release fence behind the bytes in `store`
+        let format = memory.read_word(format_at);
+        let unchanged = || memory.read_word(format_at) == format && memory.read_byte(code_at) == code;
+        match Kind::parse(format, code).filter(|kind| kind.bytes() <= slot.bytes) {
+            None => {
+                moves |= code == CHANGING || odd.replace((format, code)).is_some_and(|before| before != (format, code));
+                core::hint::spin_loop();
+                continue;
+            }
+            Some(Kind::Str(len)) => {
+                if copy_text(memory, slot.start, len, scratch, unchanged) {
+                    return match core::str::from_utf8(strip(scratch)) {
+                        Ok(read) => Ok(ValueRef::Str(without_padding(read, text))),
+                        Err(error) => Err(ListError::NotUtf8 { index, valid_up_to: error.valid_up_to() }),
+                    };
+                }
+            }
+            Some(Kind::Bytes(len)) => {
+                if copy_text(memory, slot.start, len, scratch, unchanged) {
+                    let read = strip(scratch);
+                    let padding = usize::from(text == Text::Padded && !read.is_empty());
+                    return Ok(ValueRef::Bytes(&read[..read.len() - padding]));
+                }
+            }
+            Some(number) => {
+                let word = memory.read_word(slot.start);
+                fence(Ordering::Acquire); // pairs with the Release fence in front of the bytes in `store`
+                if unchanged() {
+                    return Ok(match number {
+                        Kind::Int => ValueRef::Int(word.cast_signed()),
+                        Kind::Float => ValueRef::Float(f64::from_bits(word)),
+                        Kind::Bool => ValueRef::Bool(word.to_ne_bytes()[7] != 0),
+                        _ => ValueRef::None,
+                    });
+                }
+            }
+        }
+        moves = true;
+        core::hint::spin_loop();
+    }
+    Err(match odd {
+        Some((format, code)) if !moves => ListError::UnknownFormat { index, format: format.to_ne_bytes(), code },
+        _ => ListError::Busy { index },
+    })
+}
+
+/// Copies text into `scratch`, and says whether it stood still meanwhile.
+#[inline]
+fn copy_text<M: Memory + ?Sized>(
+    memory: &M,
+    start: usize,
+    len: usize,
+    scratch: &mut Vec<u8>,
+    unchanged: impl Fn() -> bool,
+) -> bool {
+    const CHUNK: usize = 64;
+    scratch.resize(len, 0);
+    memory.read(start, scratch);
+    fence(Ordering::Acquire); // pairs with the Release fence in front of the bytes in `store`
+    let again = |(number, chunk): (usize, &[u8])| {
+        let mut copy = [0; CHUNK];
+        let copy = &mut copy[..chunk.len()];
+        memory.read(start + number * CHUNK, copy);
+        copy == chunk
+    };
+    scratch.chunks(CHUNK).enumerate().all(again) && {
+        fence(Ordering::Acquire); // as above
+        unchanged()
+    }
+}
+
+/// Text as Python reads it: without the NULs at its end.
+#[inline]
+fn strip(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    &text[..end]
+}
+
+/// Text without the character that padding appended, whatever it is.
+fn without_padding(read: &str, text: Text) -> &str {
+    let mut characters = read.chars();
+    if text == Text::Padded {
+        characters.next_back();
+    }
+    characters.as_str()
+}
+
+/// The bytes of text; `None` for what is no text.
+pub(super) fn text_bytes<'v>(value: ValueRef<'v>) -> Option<&'v [u8]> {
+    match value {
+        ValueRef::Str(text) => Some(text.as_bytes()),
+        ValueRef::Bytes(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+/// Refuses text that Python would read back without its end.
+pub(super) fn check_end(bytes: &[u8], text: Text) -> Result<(), ListError> {
+    if text == Text::Exact && bytes.last() == Some(&0) {
+        return Err(ListError::TrailingNul { len: bytes.len() });
+    }
+    Ok(())
+}
+
+/// Stores a value at `index`, which is in range.
+#[inline]
+pub(super) fn write<M: MemoryMut + ?Sized>(
+    memory: &M,
+    geometry: &Geometry,
+    index: usize,
+    value: ValueRef<'_>,
+    text: Text,
+) -> Result<(), ListError> {
+    let slot = geometry.slot(memory, index)?;
+    let (format_at, code_at) = (geometry.format_at(index), geometry.code_at(index));
+    if let Some((kind, word)) = Kind::of_number(value) {
+        if slot.bytes < kind.bytes() {
+            return Err(ListError::ExceedsStorage { needed: kind.bytes(), available: slot.bytes });
+        }
+        if memory.read_word(format_at) == kind.format() && memory.read_byte(code_at) == kind.code() {
+            memory.write_word(slot.start, word);
+        } else {
+            store(memory, format_at, code_at, kind, || memory.write_word(slot.start, word));
+        }
+        return Ok(());
+    }
+    let bytes = text_bytes(value).unwrap_or_default();
+    check_end(bytes, text)?;
+    let padding: &[u8] = if text == Text::Padded { &[PADDING] } else { &[] };
+    let needed = bytes.len() + padding.len();
+    if needed > slot.bytes {
+        return Err(ListError::ExceedsStorage { needed, available: slot.bytes });
+    }
+    // CPython keeps the format of a text, also one that is shorter than the slot, and cuts the new text to it.
+    let current = super::kind::text_len(memory.read_word(format_at)).filter(|&len| len <= slot.bytes);
+    let len = match current {
+        Some(len) if len >= needed || text == Text::AsCPython => len,
+        _ if slot.bytes <= MAX_TEXT => slot.bytes,
+        _ => return Err(ListError::TooLong { index, len: slot.bytes }),
+    };
+    let kind = if matches!(value, ValueRef::Str(_)) { Kind::Str(len) } else { Kind::Bytes(len) };
+    let bytes = &bytes[..bytes.len().min(len)];
+    store(memory, format_at, code_at, kind, || write_text(memory, slot, len, bytes, padding));
+    Ok(())
+}
+
+/// Stores a value behind the mark that says so.
+#[inline]
+fn store<M: MemoryMut + ?Sized>(memory: &M, format_at: usize, code_at: usize, kind: Kind, bytes: impl FnOnce()) {
+    memory.write_byte(code_at, CHANGING);
+    fence(Ordering::Release); // pairs with the Acquire fence behind the bytes in `read` and `copy_text`
+    bytes();
+    memory.write_word(format_at, kind.format());
+    fence(Ordering::Release); // pairs with the Acquire fence in front of the bytes in `read`
+    memory.write_byte(code_at, kind.code());
+}
+
+/// Text, its padding, and zeros up to the length of the format.
+fn write_text<M: MemoryMut + ?Sized>(memory: &M, slot: Slot, len: usize, bytes: &[u8], padding: &[u8]) {
+    const ZEROS: [u8; 64] = [0; 64];
+    memory.write(slot.start, bytes);
+    let mut done = bytes.len();
+    if done < len && !padding.is_empty() {
+        memory.write(slot.start + done, padding);
+        done += padding.len();
+    }
+    while done < len {
+        let zeros = &ZEROS[..ZEROS.len().min(len - done)];
+        memory.write(slot.start + done, zeros);
+        done += zeros.len();
+    }
+}

@@ -1,0 +1,356 @@
+//! Lists in private memory: properties against plain vectors, hostile bytes, and memory that moves.
+
+use super::*;
+use crate::Value;
+use crate::memory::{Memory, MemoryMut};
+use core::cell::{Cell, RefCell};
+use proptest::prelude::*;
+use std::string::ToString;
+use std::vec;
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        any::<i64>().prop_map(Value::Int),
+        any::<u64>().prop_map(|bits| Value::Float(f64::from_bits(bits))),
+        any::<bool>().prop_map(Value::Bool),
+        Just(Value::None),
+        "\\PC{0,20}".prop_map(Value::Str),
+        prop::collection::vec(any::<u8>(), 0..40).prop_map(Value::Bytes),
+    ]
+}
+
+/// Equal to the bit, NaN included.
+fn same(a: ValueRef<'_>, b: ValueRef<'_>) -> bool {
+    match (a, b) {
+        (ValueRef::Float(a), ValueRef::Float(b)) => a.to_bits() == b.to_bits(),
+        (a, b) => a == b,
+    }
+}
+
+fn ends_in_nul(value: &Value) -> bool {
+    match value {
+        Value::Str(text) => text.ends_with('\0'),
+        Value::Bytes(bytes) => bytes.last() == Some(&0),
+        _ => false,
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_goes_in_comes_out(values in prop::collection::vec(value(), 0..20)) {
+        let bytes = match encode(&values, Dialect::Portable, Text::Exact) {
+            Err(ListError::TrailingNul { .. }) => {
+                prop_assert!(values.iter().any(ends_in_nul));
+                encode(&values, Dialect::Portable, Text::Padded).unwrap()
+            }
+            bytes => bytes.unwrap(),
+        };
+        prop_assert_eq!(bytes.len(), encoded_len(&values, Dialect::Portable, if values.iter().any(ends_in_nul) { Text::Padded } else { Text::Exact }).unwrap());
+        let text = if values.iter().any(ends_in_nul) { Text::Padded } else { Text::Exact };
+        let list = List::attach(bytes.as_slice()).unwrap().with_text(text);
+        prop_assert_eq!(list.len(), values.len());
+        let mut scratch = Vec::new();
+        for (index, value) in values.iter().enumerate() {
+            let read = list.get(index as isize, &mut scratch).unwrap();
+            prop_assert!(same(read, value.as_ref()), "{read:?} is not {value:?}");
+        }
+    }
+
+    #[test]
+    fn edits_do_what_they_do_to_a_vector(
+        values in prop::collection::vec(value(), 1..8),
+        edits in prop::collection::vec((any::<isize>(), value()), 0..30),
+        py38 in any::<bool>(),
+    ) {
+        // Padded, so that nothing is refused for its end; in 3.8 only where no slot is too small.
+        let dialect = if py38 { Dialect::Py38 } else { Dialect::Portable };
+        let Ok(mut bytes) = encode(&values, dialect, Text::Padded) else { return Ok(()) };
+        let len = bytes.len();
+        let list = List::attach(Cell::from_mut(bytes.as_mut_slice()).as_slice_of_cells()).unwrap().with_text(Text::Padded);
+        let mut model = values;
+        let mut scratch = Vec::new();
+        for (index, value) in edits {
+            let index = index % (2 * model.len() as isize + 1);
+            let before = list.clone();
+            match (list.set(index, value.as_ref()), list.position(index)) {
+                (Ok(()), Ok(position)) => model[position] = value,
+                (Err(ListError::ExceedsStorage { needed, available }), Ok(position)) => {
+                    prop_assert!(needed > available);
+                    prop_assert_eq!(available, before.slot_bytes(position as isize).unwrap());
+                }
+                (Err(ListError::OutOfRange { .. }), Err(_)) => {}
+                (outcome, position) => prop_assert!(false, "{outcome:?} at {position:?}"),
+            }
+            for (index, value) in model.iter().enumerate() {
+                let read = list.get(index as isize, &mut scratch).unwrap();
+                prop_assert!(same(read, value.as_ref()), "{read:?} is not {value:?}");
+            }
+        }
+        prop_assert_eq!(bytes.len(), len);
+    }
+
+    #[test]
+    fn any_bytes_give_values_or_errors(mut bytes in prop::collection::vec(any::<u8>(), 0..200), text in 0..3) {
+        let text = [Text::Exact, Text::Padded, Text::AsCPython][text as usize];
+        exercise(&mut bytes, text);
+    }
+
+    #[test]
+    fn damaged_lists_give_values_or_errors(
+        values in prop::collection::vec(value(), 0..6),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = encode(&values, Dialect::Portable, Text::AsCPython).unwrap();
+        for (place, byte) in damage {
+            let at = place.index(bytes.len());
+            bytes[at] = byte;
+        }
+        exercise(&mut bytes.clone(), Text::Exact);
+        bytes.truncate(cut.index(bytes.len() + 1));
+        exercise(&mut bytes, Text::AsCPython);
+    }
+}
+
+/// Calls everything. What matters is that nothing panics.
+fn exercise(bytes: &mut [u8], text: Text) {
+    let Ok(list) = List::attach(Cell::from_mut(bytes).as_slice_of_cells()) else { return };
+    let list = list.with_text(text);
+    let mut scratch = Vec::new();
+    for index in -(list.len() as isize) - 1..=list.len() as isize {
+        let _ = (list.get(index, &mut scratch), list.slot_bytes(index));
+        for value in [ValueRef::Int(7), ValueRef::Str("text"), ValueRef::Bytes(b"\0"), ValueRef::None] {
+            let _ = list.set(index, value);
+        }
+    }
+    let _ = (list.count(ValueRef::Int(7)), list.index(ValueRef::None), list.format(), list.version());
+}
+
+#[test]
+fn text_that_python_would_change_is_refused_and_nothing_is_stored() {
+    let mut bytes = encode(&["old", "x"], Dialect::Portable, Text::Exact).unwrap();
+    let before = bytes.clone();
+    let list = List::attach(Cell::from_mut(bytes.as_mut_slice()).as_slice_of_cells()).unwrap();
+    assert_eq!(list.set(0, ValueRef::Str("a\0")), Err(ListError::TrailingNul { len: 2 }));
+    assert_eq!(list.set(0, ValueRef::Bytes(b"123456789")), Err(ListError::ExceedsStorage { needed: 9, available: 8 }));
+    assert_eq!(list.set(2, ValueRef::Int(1)), Err(ListError::OutOfRange { index: 2, len: 2 }));
+    assert_eq!(list.set(-3, ValueRef::Int(1)), Err(ListError::OutOfRange { index: -3, len: 2 }));
+    assert_eq!(bytes, before);
+    assert_eq!(encode(&["a\0"], Dialect::Portable, Text::Exact), Err(ListError::TrailingNul { len: 2 }));
+    let cut = ListError::WouldBeCut { index: 1, needed: 21, available: 8 };
+    assert_eq!(encode(&["ok", "€€€€€€€"], Dialect::Py39, Text::Exact), Err(cut.clone()));
+    assert_eq!(encode(&["ok", "€€€€€€€"], Dialect::Py38, Text::Exact), Err(cut));
+    assert!(encode(&["ok", "€€€€€€€"], Dialect::Portable, Text::Exact).is_ok());
+    let long = vec![b'a'; 9_999_992];
+    assert_eq!(
+        encoded_len(&[&long[..]], Dialect::Portable, Text::Exact),
+        Err(ListError::TooLong { index: 0, len: 9_999_992 })
+    );
+    assert_eq!(encoded_len(&[&long[1..]], Dialect::Portable, Text::Exact), Ok(10_000_025));
+}
+
+#[test]
+fn padded_text_keeps_every_end() {
+    let values = ["", "a\0", "é\0\0"];
+    let bytes = encode(&values, Dialect::Portable, Text::Padded).unwrap();
+    let list = List::attach(bytes.as_slice()).unwrap().with_text(Text::Padded);
+    for (index, value) in values.iter().enumerate() {
+        assert_eq!(list.get(index as isize, &mut Vec::new()).unwrap(), ValueRef::Str(value));
+    }
+    // A side that does not know of the padding sees what Python would.
+    let list = List::attach(bytes.as_slice()).unwrap();
+    assert_eq!(list.get(1, &mut Vec::new()).unwrap(), ValueRef::Str("a\0\x07"));
+}
+
+#[test]
+fn a_short_format_in_a_long_slot_is_widened_unless_cpython_is_to_be_copied() {
+    let made = || {
+        let mut bytes = encode(&["0123456789"], Dialect::Portable, Text::Exact).unwrap();
+        let at = bytes.len() - 9;
+        bytes[at..at + 8].copy_from_slice(b"3s\0\0\0\0\0\0");
+        bytes
+    };
+    for (text, expected, format) in [(Text::Exact, "abcdef", "16s"), (Text::AsCPython, "abc", "3s")] {
+        let mut bytes = made();
+        let list = List::attach(Cell::from_mut(bytes.as_mut_slice()).as_slice_of_cells()).unwrap().with_text(text);
+        assert_eq!(list.get(0, &mut Vec::new()).unwrap(), ValueRef::Str("012"));
+        list.set(0, ValueRef::Str("abcdef")).unwrap();
+        assert_eq!(list.get(0, &mut Vec::new()).unwrap(), ValueRef::Str(expected));
+        assert_eq!(list.format().unwrap(), format);
+    }
+}
+
+/// Memory in which a peer acts at a chosen access.
+struct Moving<F> {
+    bytes: RefCell<Vec<u8>>,
+    accesses: Cell<usize>,
+    peer: F,
+}
+
+impl<F: Fn(usize, &mut [u8])> Moving<F> {
+    fn new(bytes: Vec<u8>, peer: F) -> Self {
+        Self { bytes: RefCell::new(bytes), accesses: Cell::new(0), peer }
+    }
+    fn step(&self) {
+        let number = self.accesses.get();
+        self.accesses.set(number + 1);
+        (self.peer)(number, &mut self.bytes.borrow_mut());
+    }
+}
+
+impl<F: Fn(usize, &mut [u8])> Memory for Moving<F> {
+    fn len(&self) -> usize {
+        self.bytes.borrow().len()
+    }
+    fn read(&self, offset: usize, target: &mut [u8]) {
+        self.step();
+        self.bytes.borrow().read(offset, target);
+    }
+    fn read_word(&self, offset: usize) -> u64 {
+        self.step();
+        self.bytes.borrow().read_word(offset)
+    }
+    fn read_byte(&self, offset: usize) -> u8 {
+        self.step();
+        self.bytes.borrow().read_byte(offset)
+    }
+}
+
+impl<F: Fn(usize, &mut [u8])> MemoryMut for Moving<F> {
+    fn write(&self, offset: usize, source: &[u8]) {
+        self.step();
+        self.bytes.borrow_mut()[offset..offset + source.len()].copy_from_slice(source);
+    }
+    fn write_word(&self, offset: usize, word: u64) {
+        self.write(offset, &word.to_ne_bytes());
+    }
+    fn write_byte(&self, offset: usize, byte: u8) {
+        self.write(offset, &[byte]);
+    }
+}
+
+fn edit(bytes: &mut [u8], value: ValueRef<'_>) {
+    List::attach(Cell::from_mut(bytes).as_slice_of_cells()).unwrap().set(0, value).unwrap();
+}
+
+/// Every state that the memory goes through while `value` is stored over `before`.
+fn states(before: &[u8], value: ValueRef<'_>) -> Vec<Vec<u8>> {
+    let seen = RefCell::new(Vec::new());
+    let memory = Moving::new(before.to_vec(), |_, bytes: &mut [u8]| seen.borrow_mut().push(bytes.to_vec()));
+    List::attach(&memory).unwrap().set(0, value).unwrap();
+    seen.borrow_mut().push(memory.bytes.borrow().clone());
+    seen.into_inner()
+}
+
+#[test]
+fn a_writer_killed_between_any_two_stores_leaves_the_old_value_the_new_one_or_busy() {
+    let values = [
+        ValueRef::Int(5),
+        ValueRef::Float(2.5),
+        ValueRef::Bool(true),
+        ValueRef::None,
+        ValueRef::Str("text of the slot"),
+        ValueRef::Str("other"),
+        ValueRef::Bytes(b"bytes"),
+    ];
+    let mut busy = 0;
+    for before in values {
+        let mut bytes = encode(&["0123456789abcdef"], Dialect::Portable, Text::Exact).unwrap();
+        edit(&mut bytes, before);
+        for after in values {
+            for state in states(&bytes, after) {
+                let list = List::attach(state.as_slice()).unwrap();
+                match list.get(0, &mut Vec::new()) {
+                    Ok(read) => assert!(read == before || read == after, "{read:?} between {before:?} and {after:?}"),
+                    Err(ListError::Busy { index: 0 }) => busy += 1,
+                    Err(other) => panic!("{other:?} between {before:?} and {after:?}"),
+                }
+                let mut repaired = state;
+                edit(&mut repaired, ValueRef::Int(1));
+                let list = List::attach(repaired.as_slice()).unwrap();
+                assert_eq!(list.get(0, &mut Vec::new()).unwrap(), ValueRef::Int(1));
+            }
+        }
+    }
+    assert!(busy > 50, "only {busy} states were busy: does the test still see them?");
+}
+
+#[test]
+fn a_value_that_changes_its_kind_while_it_is_read_is_the_old_or_the_new_one() {
+    let text = encode(&["0123456789abcdef"], Dialect::Portable, Text::Exact).unwrap();
+    for (before, after) in [
+        (ValueRef::Int(i64::MAX), ValueRef::Str("abc")),
+        (ValueRef::Str("0123456789abcdef"), ValueRef::Float(0.5)),
+        (ValueRef::Str("0123456789abcdef"), ValueRef::Str("x")),
+        (ValueRef::Bytes(b"0123456789"), ValueRef::None),
+    ] {
+        let mut bytes = text.clone();
+        edit(&mut bytes, before);
+        for at in 0..20 {
+            let memory = Moving::new(bytes.clone(), |number, bytes: &mut [u8]| {
+                if number == at {
+                    edit(bytes, after);
+                }
+            });
+            let list = List::attach(&memory).unwrap();
+            let mut scratch = Vec::new();
+            let read = list.get(0, &mut scratch).unwrap();
+            assert!(read == before || read == after, "{read:?} with a store at access {at}");
+        }
+    }
+}
+
+#[test]
+fn a_value_that_never_stands_still_is_busy() {
+    let bytes = encode(&["0123456789abcdef"], Dialect::Portable, Text::Exact).unwrap();
+    let memory = Moving::new(bytes, |number, bytes: &mut [u8]| bytes[35] = b'a' + (number % 23) as u8);
+    let error = List::attach(&memory).unwrap().get(0, &mut Vec::new()).unwrap_err();
+    assert_eq!(error, ListError::Busy { index: 0 });
+    assert!(memory.accesses.get() < 10 * ATTEMPTS, "bounded");
+}
+
+/// The remaining case, as the module's head says: another kind and back again, between two looks.
+#[test]
+fn another_value_and_the_first_again_can_be_missed() {
+    let mut bytes = encode(&["0123456789abcdef"], Dialect::Portable, Text::Exact).unwrap();
+    edit(&mut bytes, ValueRef::Int(1));
+    let list_len_reads = 3;
+    let memory = Moving::new(bytes, move |number, bytes: &mut [u8]| match number.checked_sub(list_len_reads) {
+        // Before the value's word is loaded, and after it.
+        Some(4) => edit(bytes, ValueRef::Float(0.5)),
+        Some(5) => edit(bytes, ValueRef::Int(2)),
+        _ => {}
+    });
+    let list = List::attach(&memory).unwrap();
+    assert_eq!(memory.accesses.get(), list_len_reads);
+    assert_eq!(list.get(0, &mut Vec::new()).unwrap(), ValueRef::Int(0.5_f64.to_bits().cast_signed()));
+}
+
+#[test]
+fn tables_that_lie_are_refused() {
+    let good = encode(&[1_i64, 2, 3], Dialect::Portable, Text::Exact).unwrap();
+    let word = |bytes: &mut Vec<u8>, at: usize, number: i64| bytes[at..at + 8].copy_from_slice(&number.to_ne_bytes());
+    for (at, number) in
+        [(0, -1), (0, i64::MAX), (0, i64::MIN), (0, 5), (0, 1 << 59), (32, -8), (32, 1 << 40), (32, i64::MAX)]
+    {
+        let mut bytes = good.clone();
+        word(&mut bytes, at, number);
+        let error = List::attach(bytes.as_slice()).map(|list| list.len()).unwrap_err();
+        assert!(
+            matches!(error, ListError::Truncated { .. } | ListError::Corrupt { .. }),
+            "{number} at {at}: {error:?}"
+        );
+        assert!(!error.to_string().is_empty());
+    }
+    // Offsets in the middle are judged when they are used.
+    for number in [-1, 17, 25, i64::MAX] {
+        let mut bytes = good.clone();
+        word(&mut bytes, 16, number);
+        let list = List::attach(bytes.as_slice()).unwrap();
+        let error = list.get(0, &mut Vec::new()).and(list.get(1, &mut Vec::new()).map(drop)).unwrap_err();
+        assert!(matches!(error, ListError::Corrupt { field: "slot offset", .. }), "{number}: {error:?}");
+    }
+    for len in 0..good.len() {
+        assert!(List::attach(&good[..len]).is_err() || len == 8, "{len} bytes");
+    }
+}

@@ -1,0 +1,129 @@
+//! The memory that a list stands in.
+//!
+//! One codec serves private slices (tests, fuzzing, files) and live segments that other processes write. So it never
+//! borrows from the memory: it copies out, and judges the copy. Any byte may change between two reads.
+
+use core::cell::Cell;
+
+/// Bytes to be copied out.
+///
+/// Every method panics if the range does not lie within [`len`](Memory::len); the codec checks before it asks.
+pub trait Memory {
+    /// The number of bytes, which never changes.
+    fn len(&self) -> usize;
+
+    /// Whether there are no bytes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies bytes out.
+    fn read(&self, offset: usize, target: &mut [u8]);
+
+    /// The eight bytes at `offset`. At a multiple of eight they come in one piece: no peer's store of eight bytes is
+    /// seen half done.
+    fn read_word(&self, offset: usize) -> u64;
+
+    /// The byte at `offset`.
+    fn read_byte(&self, offset: usize) -> u8;
+}
+
+/// Bytes to be changed, too. Takes `&self`, because others may change them as well.
+pub trait MemoryMut: Memory {
+    /// Copies bytes in.
+    fn write(&self, offset: usize, source: &[u8]);
+
+    /// Stores eight bytes; at a multiple of eight in one piece.
+    fn write_word(&self, offset: usize, word: u64);
+
+    /// Stores one byte.
+    fn write_byte(&self, offset: usize, byte: u8);
+}
+
+impl<M: Memory + ?Sized> Memory for &M {
+    #[inline]
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+    #[inline]
+    fn read(&self, offset: usize, target: &mut [u8]) {
+        (**self).read(offset, target);
+    }
+    #[inline]
+    fn read_word(&self, offset: usize) -> u64 {
+        (**self).read_word(offset)
+    }
+    #[inline]
+    fn read_byte(&self, offset: usize) -> u8 {
+        (**self).read_byte(offset)
+    }
+}
+
+impl<M: MemoryMut + ?Sized> MemoryMut for &M {
+    #[inline]
+    fn write(&self, offset: usize, source: &[u8]) {
+        (**self).write(offset, source);
+    }
+    #[inline]
+    fn write_word(&self, offset: usize, word: u64) {
+        (**self).write_word(offset, word);
+    }
+    #[inline]
+    fn write_byte(&self, offset: usize, byte: u8) {
+        (**self).write_byte(offset, byte);
+    }
+}
+
+/// Private bytes that nobody changes.
+impl Memory for [u8] {
+    fn len(&self) -> usize {
+        <[u8]>::len(self)
+    }
+    fn read(&self, offset: usize, target: &mut [u8]) {
+        target.copy_from_slice(&self[offset..offset + target.len()]);
+    }
+    fn read_word(&self, offset: usize) -> u64 {
+        let mut word = [0; 8];
+        self.read(offset, &mut word);
+        u64::from_ne_bytes(word)
+    }
+    fn read_byte(&self, offset: usize) -> u8 {
+        self[offset]
+    }
+}
+
+/// Private bytes that are edited in place: `Cell::from_mut(bytes).as_slice_of_cells()`.
+impl Memory for [Cell<u8>] {
+    fn len(&self) -> usize {
+        <[Cell<u8>]>::len(self)
+    }
+    fn read(&self, offset: usize, target: &mut [u8]) {
+        let source = &self[offset..offset + target.len()];
+        for (byte, cell) in target.iter_mut().zip(source) {
+            *byte = cell.get();
+        }
+    }
+    fn read_word(&self, offset: usize) -> u64 {
+        let mut word = [0; 8];
+        self.read(offset, &mut word);
+        u64::from_ne_bytes(word)
+    }
+    fn read_byte(&self, offset: usize) -> u8 {
+        self[offset].get()
+    }
+}
+
+impl MemoryMut for [Cell<u8>] {
+    fn write(&self, offset: usize, source: &[u8]) {
+        let target = &self[offset..offset + source.len()];
+        for (cell, &byte) in target.iter().zip(source) {
+            cell.set(byte);
+        }
+    }
+    fn write_word(&self, offset: usize, word: u64) {
+        self.write(offset, &word.to_ne_bytes());
+    }
+    fn write_byte(&self, offset: usize, byte: u8) {
+        self[offset].set(byte);
+    }
+}
