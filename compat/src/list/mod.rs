@@ -39,7 +39,7 @@ pub use error::ListError;
 pub use layout::LayoutVersion;
 
 use crate::memory::{Memory, MemoryMut};
-use crate::value::ValueRef;
+use crate::value::{Value, ValueRef};
 use alloc::string::String;
 use alloc::vec::Vec;
 use kind::Kind;
@@ -180,7 +180,21 @@ impl<M: Memory> List<M> {
     /// [`ListError::OutOfRange`], [`ListError::Busy`], and what can be wrong with a slot.
     #[inline]
     pub fn get<'s>(&self, index: isize, scratch: &'s mut Vec<u8>) -> Result<ValueRef<'s>, ListError> {
-        slot::read(&self.memory, &self.geometry, self.position(index)?, self.text, scratch)
+        let position = self.position(index)?;
+        let found = slot::read(&self.memory, &self.geometry, position, scratch)?;
+        slot::borrowed(found, position, self.text, scratch)
+    }
+
+    /// Copies a value out, with text of its own.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    #[inline]
+    pub fn get_value(&self, index: isize) -> Result<Value, ListError> {
+        let position = self.position(index)?;
+        let mut scratch = Vec::new();
+        let found = slot::read(&self.memory, &self.geometry, position, &mut scratch)?;
+        slot::owned(found, position, self.text, scratch)
     }
 
     /// Visits every value. Text lies in private scratch memory for the time of the visit.
@@ -194,7 +208,8 @@ impl<M: Memory> List<M> {
     ) -> Result<(), E> {
         let mut scratch = Vec::new();
         for index in 0..self.len() {
-            visit(index, slot::read(&self.memory, &self.geometry, index, self.text, &mut scratch)?)?;
+            let found = slot::read(&self.memory, &self.geometry, index, &mut scratch)?;
+            visit(index, slot::borrowed(found, index, self.text, &scratch)?)?;
         }
         Ok(())
     }
@@ -219,7 +234,8 @@ impl<M: Memory> List<M> {
     pub fn index(&self, value: ValueRef<'_>) -> Result<usize, ListError> {
         let mut scratch = Vec::new();
         for index in 0..self.len() {
-            if value.python_eq(slot::read(&self.memory, &self.geometry, index, self.text, &mut scratch)?) {
+            let found = slot::read(&self.memory, &self.geometry, index, &mut scratch)?;
+            if value.python_eq(slot::borrowed(found, index, self.text, &scratch)?) {
                 return Ok(index);
             }
         }

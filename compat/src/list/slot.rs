@@ -8,22 +8,33 @@ use super::kind::{CHANGING, Kind, MAX_TEXT};
 use super::layout::{Geometry, Slot};
 use super::{ATTEMPTS, ListError, Text};
 use crate::memory::{Memory, MemoryMut};
-use crate::value::ValueRef;
+use crate::value::{Value, ValueRef};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{Ordering, fence};
 
 /// What the padding of [`Text::Padded`] is, in Python's manual.
 pub(super) const PADDING: u8 = 0x07;
 
+/// What [`read`] found. Text lies in the scratch memory, without the NULs at its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found {
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+    None,
+    Str,
+    Bytes,
+}
+
 /// Reads value `index`, which is in range.
 #[inline]
-pub(super) fn read<'s, M: Memory + ?Sized>(
+pub(super) fn read<M: Memory + ?Sized>(
     memory: &M,
     geometry: &Geometry,
     index: usize,
-    text: Text,
-    scratch: &'s mut Vec<u8>,
-) -> Result<ValueRef<'s>, ListError> {
+    scratch: &mut Vec<u8>,
+) -> Result<Found, ListError> {
     let slot = geometry.slot(memory, index)?;
     let (format_at, code_at) = (geometry.format_at(index), geometry.code_at(index));
     // The one combination of format and code that was seen, as long as it is one, and one that nobody writes.
@@ -31,42 +42,34 @@ pub(super) fn read<'s, M: Memory + ?Sized>(
     let mut moves = false;
     for _ in 0..ATTEMPTS {
         let code = memory.read_byte(code_at);
-        fence(Ordering::Acquire); // pairs with the Release fence behind the bytes in `store`
+        fence(Ordering::Acquire); // pairs with the second Release fence in `store`
         let format = memory.read_word(format_at);
         let unchanged = || memory.read_word(format_at) == format && memory.read_byte(code_at) == code;
-        match Kind::parse(format, code).filter(|kind| kind.bytes() <= slot.bytes) {
-            None => {
-                moves |= code == CHANGING || odd.replace((format, code)).is_some_and(|before| before != (format, code));
-                core::hint::spin_loop();
-                continue;
-            }
-            Some(Kind::Str(len)) => {
-                if copy_text(memory, slot.start, len, scratch, unchanged) {
-                    return match core::str::from_utf8(strip(scratch)) {
-                        Ok(read) => Ok(ValueRef::Str(without_padding(read, text))),
-                        Err(error) => Err(ListError::NotUtf8 { index, valid_up_to: error.valid_up_to() }),
-                    };
-                }
-            }
-            Some(Kind::Bytes(len)) => {
-                if copy_text(memory, slot.start, len, scratch, unchanged) {
-                    let read = strip(scratch);
-                    let padding = usize::from(text == Text::Padded && !read.is_empty());
-                    return Ok(ValueRef::Bytes(&read[..read.len() - padding]));
-                }
-            }
-            Some(number) => {
+        let Some(kind) = Kind::parse(format, code).filter(|kind| kind.bytes() <= slot.bytes) else {
+            moves |= code == CHANGING || odd.replace((format, code)).is_some_and(|before| before != (format, code));
+            core::hint::spin_loop();
+            continue;
+        };
+        let found = match kind {
+            Kind::Str(len) | Kind::Bytes(len) => copy_text(memory, slot.start, len, scratch).then_some(match kind {
+                Kind::Str(_) => Found::Str,
+                _ => Found::Bytes,
+            }),
+            number => {
                 let word = memory.read_word(slot.start);
-                fence(Ordering::Acquire); // pairs with the Release fence in front of the bytes in `store`
-                if unchanged() {
-                    return Ok(match number {
-                        Kind::Int => ValueRef::Int(word.cast_signed()),
-                        Kind::Float => ValueRef::Float(f64::from_bits(word)),
-                        Kind::Bool => ValueRef::Bool(word.to_ne_bytes()[7] != 0),
-                        _ => ValueRef::None,
-                    });
-                }
+                Some(match number {
+                    Kind::Int => Found::Int(word.cast_signed()),
+                    Kind::Float => Found::Float(f64::from_bits(word)),
+                    Kind::Bool => Found::Bool(word.to_ne_bytes()[7] != 0),
+                    _ => Found::None,
+                })
             }
+        };
+        fence(Ordering::Acquire); // pairs with the first Release fence in `store`
+        if let Some(found) = found
+            && unchanged()
+        {
+            return Ok(found);
         }
         moves = true;
         core::hint::spin_loop();
@@ -77,36 +80,64 @@ pub(super) fn read<'s, M: Memory + ?Sized>(
     })
 }
 
-/// Copies text into `scratch`, and says whether it stood still meanwhile.
+/// The value in the scratch memory, borrowed.
 #[inline]
-fn copy_text<M: Memory + ?Sized>(
-    memory: &M,
-    start: usize,
-    len: usize,
-    scratch: &mut Vec<u8>,
-    unchanged: impl Fn() -> bool,
-) -> bool {
+pub(super) fn borrowed(found: Found, index: usize, text: Text, scratch: &[u8]) -> Result<ValueRef<'_>, ListError> {
+    Ok(match found {
+        Found::Int(int) => ValueRef::Int(int),
+        Found::Float(float) => ValueRef::Float(float),
+        Found::Bool(bool) => ValueRef::Bool(bool),
+        Found::None => ValueRef::None,
+        Found::Str => match core::str::from_utf8(scratch) {
+            Ok(read) => ValueRef::Str(without_padding(read, text)),
+            Err(error) => return Err(ListError::NotUtf8 { index, valid_up_to: error.valid_up_to() }),
+        },
+        Found::Bytes => {
+            let padding = usize::from(text == Text::Padded && !scratch.is_empty());
+            ValueRef::Bytes(&scratch[..scratch.len() - padding])
+        }
+    })
+}
+
+/// The value in the scratch memory, which becomes its own.
+#[inline]
+pub(super) fn owned(found: Found, index: usize, text: Text, mut scratch: Vec<u8>) -> Result<Value, ListError> {
+    match found {
+        Found::Str => match String::from_utf8(scratch) {
+            Ok(mut read) => {
+                read.truncate(without_padding(&read, text).len());
+                Ok(Value::Str(read))
+            }
+            Err(error) => Err(ListError::NotUtf8 { index, valid_up_to: error.utf8_error().valid_up_to() }),
+        },
+        Found::Bytes => {
+            if text == Text::Padded {
+                scratch.pop();
+            }
+            Ok(Value::Bytes(scratch))
+        }
+        number => borrowed(number, index, text, &[]).map(ValueRef::to_value),
+    }
+}
+
+/// Copies text into `scratch`, without the NULs at its end, and says whether it stood still meanwhile.
+#[inline]
+fn copy_text<M: Memory + ?Sized>(memory: &M, start: usize, len: usize, scratch: &mut Vec<u8>) -> bool {
     const CHUNK: usize = 64;
+    scratch.clear();
     scratch.resize(len, 0);
     memory.read(start, scratch);
-    fence(Ordering::Acquire); // pairs with the Release fence in front of the bytes in `store`
+    fence(Ordering::Acquire); // pairs with the first Release fence in `store`
     let again = |(number, chunk): (usize, &[u8])| {
         let mut copy = [0; CHUNK];
         let copy = &mut copy[..chunk.len()];
         memory.read(start + number * CHUNK, copy);
         copy == chunk
     };
-    scratch.chunks(CHUNK).enumerate().all(again) && {
-        fence(Ordering::Acquire); // as above
-        unchanged()
-    }
-}
-
-/// Text as Python reads it: without the NULs at its end.
-#[inline]
-fn strip(text: &[u8]) -> &[u8] {
-    let end = text.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    &text[..end]
+    let still = scratch.chunks(CHUNK).enumerate().all(again);
+    let end = scratch.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    scratch.truncate(end);
+    still
 }
 
 /// Text without the character that padding appended, whatever it is.
@@ -181,7 +212,7 @@ pub(super) fn write<M: MemoryMut + ?Sized>(
 #[inline]
 fn store<M: MemoryMut + ?Sized>(memory: &M, format_at: usize, code_at: usize, kind: Kind, bytes: impl FnOnce()) {
     memory.write_byte(code_at, CHANGING);
-    fence(Ordering::Release); // pairs with the Acquire fence behind the bytes in `read` and `copy_text`
+    fence(Ordering::Release); // pairs with the Acquire fences behind the bytes in `read` and `copy_text`
     bytes();
     memory.write_word(format_at, kind.format());
     fence(Ordering::Release); // pairs with the Acquire fence in front of the bytes in `read`
