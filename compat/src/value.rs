@@ -151,6 +151,33 @@ impl<'a> From<&'a Value> for ValueRef<'a> {
     }
 }
 
+macro_rules! borrow {
+    ($($source:ty => |$value:ident| $result:expr),* $(,)?) => { $(
+        impl<'a> From<$source> for ValueRef<'a> {
+            fn from($value: $source) -> Self {
+                $result
+            }
+        }
+    )* };
+}
+
+borrow! {
+    i32 => |value| Self::Int(value.into()),
+    i64 => |value| Self::Int(value),
+    f64 => |value| Self::Float(value),
+    bool => |value| Self::Bool(value),
+    &'a str => |text| Self::Str(text),
+    &'a String => |text| Self::Str(text),
+    &'a [u8] => |bytes| Self::Bytes(bytes),
+    () => |_none| Self::None,
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for ValueRef<'a> {
+    fn from(bytes: &'a [u8; N]) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::ValueRef::{Bool, Bytes, Float, Int, None, Str};

@@ -1,6 +1,8 @@
 //! What can go wrong, whose fault it is, and what to do about it.
 
 use core::fmt;
+use shmtypes_compat::list::ListError;
+use shmtypes_compat::pickle::PickleError;
 
 /// Anything that goes wrong in this crate.
 ///
@@ -167,6 +169,10 @@ pub enum ErrorKind {
         /// What should stand there.
         expected: &'static str,
     },
+    /// A `ShareableList` cannot be read, changed or made.
+    List(ListError),
+    /// The bytes are no pickle of a `SharedMemory` or `ShareableList`.
+    Pickle(PickleError),
     /// The file system has no room.
     NoSpace {
         /// How many bytes were to be reserved.
@@ -256,6 +262,15 @@ impl Error {
     pub fn fault(&self) -> Fault {
         use ErrorKind as K;
         match self.0.kind {
+            K::List(ref error) => match error {
+                ListError::Truncated { .. }
+                | ListError::Corrupt { .. }
+                | ListError::UnknownFormat { .. }
+                | ListError::NotUtf8 { .. } => Fault::Peer,
+                ListError::Busy { .. } | ListError::NotFound => Fault::State,
+                _ => Fault::Caller,
+            },
+            K::Pickle(_) => Fault::Peer,
             K::InvalidName { .. }
             | K::InvalidOptions { .. }
             | K::OutOfRange { .. }
@@ -385,6 +400,8 @@ impl fmt::Display for ErrorKind {
                 }
                 write!(f, "{found:#x} is not {expected}")
             }
+            Self::List(error) => error.fmt(f),
+            Self::Pickle(error) => error.fmt(f),
             Self::NoSpace { needed, available } => {
                 write!(f, "no space: {needed} bytes are needed and {available} are free")
             }
@@ -428,6 +445,13 @@ impl fmt::Debug for Error {
 impl core::error::Error for Error {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         self.0.source.as_ref().map(|source| source as _)
+    }
+}
+
+impl From<ListError> for Error {
+    #[cold]
+    fn from(error: ListError) -> Self {
+        Self::new(ErrorKind::List(error))
     }
 }
 

@@ -76,6 +76,7 @@
 extern crate self as shmtypes;
 
 mod access;
+pub mod compat;
 mod containers;
 pub mod error;
 pub mod layout;
@@ -91,7 +92,6 @@ pub use layout::{
 pub use segment::{
     Detached, Evolve, Persist, SegmentDirectory, SegmentInfo, Trust, inspect, list, reap, reap_named, unlink,
 };
-pub use shmtypes_compat as compat;
 pub use shmtypes_derive::ShmLayout;
 
 /// What the derive's expansion calls. Not part of the public interface.

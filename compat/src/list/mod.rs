@@ -144,6 +144,12 @@ impl<M: Memory> List<M> {
         &self.memory
     }
 
+    /// The memory, for what does not concern its bytes. The list's table is private: other memory in this place would
+    /// be read and written by it, and a shorter one panics.
+    pub fn memory_mut(&mut self) -> &mut M {
+        &mut self.memory
+    }
+
     /// The number of values, which never changes.
     #[must_use]
     pub fn len(&self) -> usize {

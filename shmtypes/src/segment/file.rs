@@ -9,7 +9,7 @@ use super::liveness::{self, Rung};
 use super::name::{self, SegmentName};
 use super::options::SegmentOptions;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::{Access, Directory, Failure, File, FileId, LinkMethod, Map, Refusal};
+use crate::sys::{Access, Directory, Failure, File, FileId, LinkMethod, Map, Refusal, RenameMode};
 use nix::errno::Errno;
 use std::path::{Path, PathBuf};
 
@@ -113,7 +113,7 @@ impl NewFile {
             }
             Place::Hidden { mut hidden, rung } => named(options, name, fresh, rung, |path| {
                 let Some(from) = &hidden.0 else { return Ok(()) };
-                Directory::rename(from, path)?;
+                Directory::rename(from, path, RenameMode::NoReplace)?;
                 hidden.0 = None;
                 Ok(())
             })?,

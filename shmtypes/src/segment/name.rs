@@ -40,6 +40,11 @@ impl SegmentName {
         Self("shm_".chars().chain(digits).collect())
     }
 
+    /// A file name that Python's rules allow, which are wider than ours.
+    pub(crate) fn of_block(file_name: &str) -> Self {
+        Self(file_name.to_owned())
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

@@ -5,7 +5,7 @@
 //! user, and space never runs out.
 #![allow(unsafe_code, reason = "allocates the memory that stands for files")]
 
-use super::{Access, Failure, FileId, LinkMethod, Lock, LockByte, Space, Status};
+use super::{Access, Failure, FileId, LinkMethod, Lock, LockByte, RenameMode, Space, Status};
 use nix::errno::Errno;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::collections::HashMap;
@@ -338,18 +338,23 @@ impl Directory {
         Some(LinkMethod::EmptyPath)
     }
 
-    pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
+    pub(crate) fn rename(from: &Path, to: &Path, mode: RenameMode) -> Result<(), Failure> {
         let mut names = held(&NAMES);
-        if names.contains_key(to) {
+        if mode == RenameMode::NoReplace && names.contains_key(to) {
             return failure("give the segment its name", Errno::EEXIST);
         }
-        match names.remove(from) {
-            Some(node) => {
-                names.insert(to.to_owned(), node);
-                Ok(())
-            }
-            None => failure("give the segment its name", Errno::ENOENT),
+        if !names.contains_key(from) || mode == RenameMode::Exchange && !names.contains_key(to) {
+            return failure("give the segment its name", Errno::ENOENT);
         }
+        let replaced = names.remove(from).and_then(|node| names.insert(to.to_owned(), node));
+        match replaced {
+            Some(other) if mode == RenameMode::Exchange => {
+                names.insert(from.to_owned(), other);
+            }
+            Some(other) => held(&other.state).links = 0,
+            None => {}
+        }
+        Ok(())
     }
 
     pub(crate) fn unlink(path: &Path) -> Result<(), Failure> {

@@ -114,6 +114,14 @@ pub(crate) struct Space {
     pub(crate) inodes: u64,
 }
 
+/// What a renaming does if the new name is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RenameMode {
+    NoReplace,
+    Replace,
+    Exchange,
+}
+
 /// Ways of giving an unnamed file its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LinkMethod {

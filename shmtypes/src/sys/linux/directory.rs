@@ -1,6 +1,6 @@
 //! A directory that holds segments, by path: no descriptor is kept.
 
-use super::super::{Access, Failure, LinkMethod, Space, Status};
+use super::super::{Access, Failure, LinkMethod, RenameMode, Space, Status};
 use super::File;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, open, renameat2};
@@ -100,9 +100,14 @@ impl Directory {
         None
     }
 
-    /// Moves a file to a name, which must be free.
-    pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
-        renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE)
+    /// Moves a file to a name.
+    pub(crate) fn rename(from: &Path, to: &Path, mode: RenameMode) -> Result<(), Failure> {
+        let flags = match mode {
+            RenameMode::NoReplace => RenameFlags::RENAME_NOREPLACE,
+            RenameMode::Replace => RenameFlags::empty(),
+            RenameMode::Exchange => RenameFlags::RENAME_EXCHANGE,
+        };
+        renameat2(AT_FDCWD, from, AT_FDCWD, to, flags)
             .map_err(|errno| Failure { operation: "give the segment its name", errno })
     }
 

@@ -1,0 +1,422 @@
+//! A list of fixed length whose values change, as Python's `ShareableList`.
+
+use super::list::{AsValue, LayoutVersion, ListError, Text, encode_into, encoded_len};
+use super::{Dialect, Handle, List, Rename, SharedMemory, SharedMemoryOptions, Value, ValueRef, pickle, repr};
+use crate::error::{Error, ErrorKind, Result};
+use crate::segment::Trust;
+use crate::segment::options::invalid;
+use core::fmt;
+use std::path::PathBuf;
+
+/// How often a value that another process is writing is waited for: the time of a few turns of the scheduler, in which
+/// a writer that was interrupted between two stores goes on.
+const TURNS: usize = 64;
+
+/// A list of fixed length whose values change, also in kind: integers of 64 bits, floats, booleans, text, bytes and
+/// `None`. What a text's slot holds was fixed when the list was made.
+///
+/// ```
+/// use shmtypes::compat::{ShareableList, Value};
+///
+/// let list = ShareableList::create(&[Value::from("howdy"), Value::from(1), Value::None])?;
+/// list.set(1, 2.5)?;
+/// list.set(-1, "some")?;
+/// assert_eq!(list.to_vec()?, [Value::from("howdy"), Value::from(2.5), Value::from("some")]);
+/// assert_eq!(list.format()?, "8sd8s");
+/// assert!(list.get(-4).is_err(), "Python would read its own table here");
+/// list.unlink()?;
+/// # Ok::<(), shmtypes::Error>(())
+/// ```
+///
+/// # Several processes at once
+///
+/// Any process may store any value at any time. Between Rust processes a number stored over a number of its kind is
+/// always seen whole, and every other store is seen complete, or the read is repeated, and after a while
+/// [`ListError::Busy`]. Two cases remain: between two looks of one read, two stores may lead back to the first kind
+/// (ABA), and two processes that store text into one slot at once may mix it. Python's own reader and writer know
+/// nothing of this: a read beside a Python writer gives a value or an error, but perhaps one of the new kind from the
+/// bytes of the old. `ShmList` has none of these gaps.
+///
+/// A writer that is killed leaves the old value, the new one, or `Busy` until somebody stores the value anew.
+pub struct ShareableList {
+    list: List<SharedMemory>,
+}
+
+/// What can be said about a list before it is created or opened.
+#[derive(Clone, Debug, Default)]
+pub struct ShareableListOptions {
+    block: SharedMemoryOptions,
+    dialect: Dialect,
+    text: Text,
+}
+
+impl ShareableListOptions {
+    /// The name; without one, creating makes a fresh one. See [`SharedMemoryOptions::name`].
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.block = self.block.name(name);
+        self
+    }
+
+    /// The permission bits of a new list, whatever the umask; 0o600 unless given.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.block = self.block.mode(mode);
+        self
+    }
+
+    /// The directory, in place of /dev/shm.
+    #[must_use]
+    pub fn dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.block = self.block.dir(path);
+        self
+    }
+
+    /// Whose lists may be opened; [`Trust::Owner`] unless given.
+    #[must_use]
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.block = self.block.trust(trust);
+        self
+    }
+
+    /// How a new list is laid out; [`Dialect::Portable`] unless given.
+    #[must_use]
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
+        self
+    }
+
+    /// What happens to text that Python would read back as something else; [`Text::Exact`] unless given.
+    #[must_use]
+    pub fn text(mut self, text: Text) -> Self {
+        self.text = text;
+        self
+    }
+
+    /// See [`ShareableList::create`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create<V: AsValue>(&self, values: &[V]) -> Result<ShareableList> {
+        let bytes = encoded_len(values, self.dialect, self.text)?;
+        let fill = |target: &mut [u8]| Ok(encode_into(target, values, self.dialect, self.text)?);
+        self.adopt(self.block.create_with(bytes, fill)?)
+    }
+
+    /// See [`ShareableList::open`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(&self) -> Result<ShareableList> {
+        self.adopt(self.block.open()?)
+    }
+
+    fn adopt(&self, block: SharedMemory) -> Result<ShareableList> {
+        let name = block.name().to_owned();
+        let list = List::attach(block).map_err(|error| Error::from(error).on(&name))?;
+        Ok(ShareableList { list: list.with_text(self.text) })
+    }
+}
+
+impl ShareableList {
+    /// Everything that can be said about a list before it is created or opened.
+    #[must_use]
+    pub fn options() -> ShareableListOptions {
+        ShareableListOptions::default()
+    }
+
+    /// Creates a list of these values under a fresh name. Nobody can see it before it is complete.
+    ///
+    /// The values may be [`Value`]s, or numbers, texts or bytes of one type.
+    ///
+    /// # Errors
+    /// [`ListError::TrailingNul`] and [`ListError::TooLong`] as [`ErrorKind::List`], before anything is made; else as
+    /// [`SharedMemory::create`].
+    pub fn create<V: AsValue>(values: &[V]) -> Result<Self> {
+        Self::options().create(values)
+    }
+
+    /// Creates a list of these values as the options say.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), and those of the options.
+    pub fn create_with<V: AsValue>(options: &ShareableListOptions, values: &[V]) -> Result<Self> {
+        options.create(values)
+    }
+
+    /// Attaches to the list of this name, which Python or this crate made, in either layout.
+    ///
+    /// A list that Python is just making looks empty, or like no list, for a moment.
+    ///
+    /// # Errors
+    /// As [`SharedMemory::open`], and [`ErrorKind::List`] if the block holds no list.
+    pub fn open(name: &str) -> Result<Self> {
+        Self::options().name(name).open()
+    }
+
+    /// The number of values, which never changes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there are no values.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The name of the block.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.shared_memory().name()
+    }
+
+    /// Which layout the list has.
+    #[must_use]
+    pub fn layout(&self) -> LayoutVersion {
+        self.list.version()
+    }
+
+    /// The block that the list stands in.
+    #[must_use]
+    pub fn shared_memory(&self) -> &SharedMemory {
+        self.list.memory()
+    }
+
+    /// Reads again while another process is in the middle of a store.
+    #[inline]
+    fn patiently<R>(&self, mut read: impl FnMut() -> Result<R, ListError>) -> Result<R> {
+        let mut outcome = read();
+        for _ in 0..TURNS {
+            if !matches!(outcome, Err(ListError::Busy { .. })) {
+                break;
+            }
+            std::thread::yield_now();
+            outcome = read();
+        }
+        outcome.map_err(|error| self.error(error))
+    }
+
+    #[cold]
+    fn error(&self, error: ListError) -> Error {
+        Error::from(error).on(self.name())
+    }
+
+    /// Copies a value out. Negative indices count from the end.
+    ///
+    /// # Errors
+    /// [`ErrorKind::List`] with [`ListError::OutOfRange`], [`ListError::Busy`], or what is wrong with the value.
+    #[inline]
+    pub fn get(&self, index: isize) -> Result<Value> {
+        self.patiently(|| self.list.get_value(index))
+    }
+
+    /// Lends a value, its text in private memory that `scratch` keeps for the next call.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    #[inline]
+    pub fn get_ref<'s>(&self, index: isize, scratch: &'s mut Vec<u8>) -> Result<ValueRef<'s>> {
+        // Twice, because a borrow that is returned cannot be asked for again in a loop.
+        self.patiently(|| self.list.get(index, scratch).map(drop))?;
+        self.list.get(index, scratch).map_err(|error| self.error(error))
+    }
+
+    /// Stores a value, of whatever kind. Negative indices count from the end.
+    ///
+    /// # Errors
+    /// [`ErrorKind::List`] with [`ListError::OutOfRange`]; [`ListError::ExceedsStorage`] for a text longer than its
+    /// slot; [`ListError::TrailingNul`]. Then nothing was changed.
+    #[inline]
+    pub fn set(&self, index: isize, value: impl Into<Value>) -> Result<()> {
+        self.set_ref(index, value.into().as_ref())
+    }
+
+    /// Stores a value without owning its text.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    #[inline]
+    pub fn set_ref(&self, index: isize, value: ValueRef<'_>) -> Result<()> {
+        self.list.set(index, value).map_err(|error| self.error(error))
+    }
+
+    /// Visits every value in order. Text lies in private memory for the time of the visit; nothing is allocated per
+    /// value.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    #[inline]
+    pub fn for_each(&self, mut visit: impl FnMut(usize, ValueRef<'_>)) -> Result<()> {
+        let mut scratch = Vec::new();
+        for index in 0..self.len() {
+            match self.list.get(index as isize, &mut scratch) {
+                Ok(value) => visit(index, value),
+                Err(_) => visit(index, self.get_ref(index as isize, &mut scratch)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies of the values, in order.
+    #[must_use]
+    pub fn iter(&self) -> ListIter<'_> {
+        ListIter { list: self, next: 0, end: self.len() }
+    }
+
+    /// Copies of all values.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn to_vec(&self) -> Result<Vec<Value>> {
+        self.iter().collect()
+    }
+
+    /// How many values Python calls equal to `value`: `1 == True == 1.0`.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), for any value.
+    pub fn count<'v>(&self, value: impl Into<ValueRef<'v>>) -> Result<usize> {
+        let value = value.into();
+        let mut count = 0;
+        self.for_each(|_, other| count += usize::from(value.python_eq(other)))?;
+        Ok(count)
+    }
+
+    /// The first position of a value that Python calls equal to `value`.
+    ///
+    /// # Errors
+    /// [`ListError::NotFound`], where Python raises `ValueError`; as [`get`](Self::get) for the values before it.
+    pub fn index<'v>(&self, value: impl Into<ValueRef<'v>>) -> Result<usize> {
+        let value = value.into();
+        self.patiently(|| self.list.index(value))
+    }
+
+    /// The `struct` formats of all values, one after the other.
+    ///
+    /// # Errors
+    /// [`ListError::UnknownFormat`].
+    pub fn format(&self) -> Result<String> {
+        self.patiently(|| self.list.format())
+    }
+
+    /// Takes the block's name away: see [`SharedMemory::unlink`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn unlink(&self) -> Result<()> {
+        self.shared_memory().unlink()
+    }
+
+    /// Gives the block another name: see [`SharedMemory::rename`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn rename(&mut self, new: &str, rename: Rename) -> Result<()> {
+        self.list.memory_mut().rename(new, rename)
+    }
+
+    /// The pickle of this handle, as Python's `pickle.dumps(list, protocol)` makes it. Unpickling attaches by name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidOptions`] for a protocol beyond 5.
+    pub fn to_pickle(&self, protocol: u8) -> Result<Vec<u8>> {
+        let handle = Handle::ShareableList { name: self.name().to_owned() };
+        pickle::emit(&handle, protocol).map_err(|error| invalid(&error.to_string()))
+    }
+
+    /// Attaches to the list whose handle was pickled.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Pickle`] for anything but the pickle of a `ShareableList`; else as [`open`](Self::open).
+    pub fn from_pickle(bytes: &[u8]) -> Result<Self> {
+        match pickle::parse(bytes) {
+            Ok(Handle::ShareableList { name }) => Self::open(&name),
+            Ok(_) => Err(invalid("the pickle is of a SharedMemory, not of a ShareableList")),
+            Err(error) => Err(Error::new(ErrorKind::Pickle(error))),
+        }
+    }
+
+    fn write_values(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        let mut scratch = Vec::new();
+        for index in 0..self.len() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            match self.get_ref(index as isize, &mut scratch) {
+                Ok(value) => repr::write_value(f, value)?,
+                // Python's repr raises here; a `Display` cannot.
+                Err(error) => write!(f, "<{}>", error.kind())?,
+            }
+        }
+        f.write_str("]")
+    }
+}
+
+/// As Python's `repr(list(sl))`.
+impl fmt::Display for ShareableList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_values(f)
+    }
+}
+
+/// As Python's `repr(sl)`.
+impl fmt::Debug for ShareableList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShareableList(")?;
+        self.write_values(f)?;
+        f.write_str(", name=")?;
+        repr::write_str(f, self.name())?;
+        f.write_str(")")
+    }
+}
+
+/// Copies of the values of a list, in order. Made by [`ShareableList::iter`].
+#[derive(Debug)]
+pub struct ListIter<'a> {
+    list: &'a ShareableList,
+    next: usize,
+    end: usize,
+}
+
+impl Iterator for ListIter<'_> {
+    type Item = Result<Value>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Result<Value>> {
+        if self.next == self.end {
+            return None;
+        }
+        self.next += 1;
+        Some(self.list.get(self.next as isize - 1))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.end - self.next, Some(self.end - self.next))
+    }
+}
+
+impl DoubleEndedIterator for ListIter<'_> {
+    #[inline]
+    fn next_back(&mut self) -> Option<Result<Value>> {
+        if self.next == self.end {
+            return None;
+        }
+        self.end -= 1;
+        Some(self.list.get(self.end as isize))
+    }
+}
+
+impl ExactSizeIterator for ListIter<'_> {}
+impl core::iter::FusedIterator for ListIter<'_> {}
+
+impl<'a> IntoIterator for &'a ShareableList {
+    type Item = Result<Value>;
+    type IntoIter = ListIter<'a>;
+
+    fn into_iter(self) -> ListIter<'a> {
+        self.iter()
+    }
+}

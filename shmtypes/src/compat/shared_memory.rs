@@ -1,0 +1,529 @@
+//! A named block of bytes, as Python's `SharedMemory`.
+//!
+//! CPython 3.13, `Lib/multiprocessing/shared_memory.py`, lines 38-256.
+#![allow(unsafe_code, reason = "calls the access module under the invariant of SharedMemory")]
+
+use super::name::BlockName;
+use super::tracker::Command;
+use super::{Handle, ResourceTracker, pickle};
+use crate::access;
+use crate::error::{Error, ErrorKind, Result};
+use crate::segment::Trust;
+use crate::segment::file::NewFile;
+use crate::segment::name::SegmentName;
+use crate::segment::options::{SegmentOptions, invalid};
+use crate::sys::{self, Access, Directory, Failure, FileId, Map};
+use core::fmt;
+use nix::errno::Errno;
+use shmtypes_compat::memory::{Memory, MemoryMut};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long a block may be empty before it is an error: Python creates it with no bytes and then sets its size.
+const CREATOR_PATIENCE: Duration = Duration::from_millis(100);
+
+/// A named block of bytes that other processes, Python's among them, read and write.
+///
+/// ```
+/// use shmtypes::compat::SharedMemory;
+///
+/// let block = SharedMemory::create(100)?;
+/// block.copy_from_slice(0, b"hello")?;
+/// // In Python: SharedMemory(name='psm_…').buf[:5]
+/// let same = SharedMemory::open(block.name())?;
+/// assert_eq!(same.to_vec()?[..5], *b"hello");
+/// block.unlink()?;
+/// # Ok::<(), shmtypes::Error>(())
+/// ```
+///
+/// Dropping it detaches; the name stays until somebody calls [`unlink`](Self::unlink). A process that is killed leaves
+/// the name. A peer may change any byte at any time: copies may be half old and half new. A peer that truncates the
+/// file ends those who touch the missing part with SIGBUS.
+pub struct SharedMemory {
+    // Invariant: `size` bytes from the start of `map` on are mapped for reading and writing, and no reference to them
+    // exists. `map` starts at the beginning of a page.
+    map: Map,
+    size: usize,
+    id: FileId,
+    name: SegmentName,
+    directory: Directory,
+}
+
+/// What can be said about a block before it is created or opened.
+#[derive(Clone, Debug, Default)]
+pub struct SharedMemoryOptions {
+    segment: SegmentOptions,
+}
+
+/// What happens if the new name of [`SharedMemory::rename`] is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rename {
+    /// It is an error.
+    #[default]
+    NoReplace,
+    /// The block that had it loses it.
+    Replace,
+    /// Both blocks exchange their names; then the new name must exist.
+    Exchange,
+}
+
+impl SharedMemoryOptions {
+    /// The name, as Python takes it: up to 254 bytes, no slash but a leading one, which does not count. Without one,
+    /// creating makes a fresh name, `psm_` and eight hexadecimal digits.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.segment.name = Some(name.into());
+        self
+    }
+
+    /// The permission bits of a new block, whatever the umask; 0o600 unless given, as in Python.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.segment.mode = mode;
+        self
+    }
+
+    /// The directory, in place of /dev/shm. Python knows no other one.
+    #[must_use]
+    pub fn dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.segment.set_directory(path.into());
+        self
+    }
+
+    /// Whose blocks may be opened; [`Trust::Owner`] unless given.
+    #[must_use]
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.segment.trust = trust;
+        self
+    }
+
+    /// Creates a block of `size` zero bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyExists`], [`ErrorKind::InvalidName`], [`ErrorKind::InvalidOptions`] for no bytes,
+    /// [`ErrorKind::NoSpace`] and the limits of the process.
+    pub fn create(&self, size: usize) -> Result<SharedMemory> {
+        self.create_with(size, |_| Ok(()))
+    }
+
+    /// Creates a block and lends its bytes, all zero, before anybody else can see it. If `fill` fails, nothing is left.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), and what `fill` returns.
+    pub fn create_with(&self, size: usize, fill: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<SharedMemory> {
+        let given = self.given_name()?;
+        let label = given.as_ref().map_or("", |name| name.as_str()).to_owned();
+        self.build(given, size, fill).map_err(|error| error.on(&label))
+    }
+
+    fn given_name(&self) -> Result<Option<SegmentName>> {
+        self.segment.name.as_deref().map(block_name).transpose()
+    }
+
+    fn build(
+        &self,
+        name: Option<SegmentName>,
+        size: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<()>,
+    ) -> Result<SharedMemory> {
+        self.segment.check_mode()?;
+        if size == 0 {
+            return Err(invalid("a block has at least one byte"));
+        }
+        if isize::try_from(size).is_err() {
+            return Err(Error::new(ErrorKind::SizeOverflow { elements: size, element_size: 1 }));
+        }
+        let file = NewFile::create(&self.segment)?;
+        let (map, _) = file.reserve_and_map(&self.segment, size as u64)?;
+        if file.is_private() {
+            // SAFETY: `size` bytes were just mapped, of a file that has no name, so that nobody else reads or writes
+            // them; every byte is a `u8`; the slice ends with the call.
+            fill(unsafe { core::slice::from_raw_parts_mut(map.start(), size) })?;
+        } else {
+            // Under a hidden name another process could find it: fill private memory instead, and copy.
+            let mut private = vec![0; size];
+            fill(&mut private)?;
+            // SAFETY: `size` bytes are mapped; the source is a private slice of as many.
+            unsafe { access::copy_in(private.as_ptr(), map.start(), size) };
+        }
+        let id = file.id();
+        let (_, location) = file.publish(&self.segment, name, fresh_name)?;
+        let name = location.ok_or_else(|| Error::new(ErrorKind::Unnamed))?.name;
+        Ok(SharedMemory { map, size, id, name, directory: self.segment.directory.clone() })
+    }
+
+    /// Attaches to the block of this name.
+    ///
+    /// # Errors
+    /// As [`SharedMemory::open`].
+    pub fn open(&self) -> Result<SharedMemory> {
+        let name = self.given_name()?.ok_or_else(|| invalid("opening needs a name"))?;
+        let label = name.as_str().to_owned();
+        self.attach(name).map_err(|error| error.on(&label))
+    }
+
+    fn attach(&self, name: SegmentName) -> Result<SharedMemory> {
+        let directory = self.segment.directory.clone();
+        let path = directory.join(name.as_str());
+        let start = Instant::now();
+        loop {
+            let seen = Directory::status(&path)?;
+            check_kind(seen.irregular)?;
+            let file = Directory::open(&path, Access::ReadWrite)?;
+            let status = file.status()?;
+            check_kind(status.irregular)?;
+            if let Some(trusted) = self.segment.trusted_user()
+                && status.owner != trusted
+            {
+                return Err(Error::new(ErrorKind::Untrusted { owner: status.owner, trusted }));
+            }
+            if status.links > 1 {
+                return Err(Error::new(ErrorKind::HardLinked { links: status.links }));
+            }
+            if status.bytes == 0 {
+                if start.elapsed() < CREATOR_PATIENCE {
+                    std::thread::sleep(Duration::from_micros(200));
+                    continue;
+                }
+                return Err(Error::new(ErrorKind::NotASegment { found: "an empty file" }));
+            }
+            let no_address_space = || Error::new(ErrorKind::NoAddressSpace { needed: status.bytes });
+            let size = usize::try_from(status.bytes).map_err(|_| no_address_space())?;
+            let map = file.map(size, Access::ReadWrite).map_err(|failure| match failure.errno {
+                Errno::ENOMEM | Errno::EOVERFLOW => no_address_space(),
+                _ => failure.into(),
+            })?;
+            return Ok(SharedMemory { map, size, id: status.id, name, directory });
+        }
+    }
+}
+
+fn check_kind(irregular: Option<&'static str>) -> Result<()> {
+    match irregular {
+        None => Ok(()),
+        Some(found) => Err(Error::new(ErrorKind::NotASegment { found })),
+    }
+}
+
+/// A name that the user gave, by Python's rules.
+fn block_name(name: &str) -> Result<SegmentName> {
+    match BlockName::new(name) {
+        Ok(checked) => Ok(SegmentName::of_block(checked.file_name())),
+        Err(error) => Err(Error::new(ErrorKind::InvalidName { name: name.to_owned(), reason: error.reason() })),
+    }
+}
+
+fn fresh_name() -> SegmentName {
+    let random = sys::random();
+    SegmentName::of_block(BlockName::fresh([random[0], random[1], random[2], random[3]]).file_name())
+}
+
+impl SharedMemory {
+    /// Everything that can be said about a block before it is created or opened.
+    #[must_use]
+    pub fn options() -> SharedMemoryOptions {
+        SharedMemoryOptions::default()
+    }
+
+    /// Creates a block of `size` zero bytes under a fresh name, `psm_` and eight hexadecimal digits. Its space is
+    /// reserved.
+    ///
+    /// # Errors
+    /// As [`SharedMemoryOptions::create`].
+    pub fn create(size: usize) -> Result<Self> {
+        Self::options().create(size)
+    }
+
+    /// Creates a block of `size` zero bytes under this name.
+    ///
+    /// # Errors
+    /// As [`SharedMemoryOptions::create`].
+    pub fn create_named(name: &str, size: usize) -> Result<Self> {
+        Self::options().name(name).create(size)
+    }
+
+    /// Attaches to the block of this name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::PermissionDenied`]; [`ErrorKind::Untrusted`] if it belongs to another
+    /// user; [`ErrorKind::NotASegment`] for what is no regular file, and for a file without bytes, which Python makes
+    /// for a moment when it creates a block, and leaves when it is killed then. The name stays in every case.
+    pub fn open(name: &str) -> Result<Self> {
+        Self::options().name(name).open()
+    }
+
+    /// The name, without a slash, as Python's `name` has it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// The number of bytes. A creator on macOS rounds it up to whole pages, as Python does there; on Linux it is exact.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The address of the first byte. Whoever reads or writes through it takes on the rules of the
+    /// [crate's access model](crate#the-access-model). It is valid as long as this handle is.
+    #[must_use]
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.map.start()
+    }
+
+    fn check_range(&self, start: usize, count: usize) -> Result<()> {
+        match start.checked_add(count) {
+            Some(end) if end <= self.size => Ok(()),
+            end => Err(Error::out_of_range(end.unwrap_or(usize::MAX), self.size)),
+        }
+    }
+
+    /// Copies the bytes from `start` on into `target`, as many as it has.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfRange`].
+    pub fn copy_to_slice(&self, start: usize, target: &mut [u8]) -> Result<()> {
+        self.check_range(start, target.len())?;
+        self.read(start, target);
+        Ok(())
+    }
+
+    /// Copies `source` to the bytes from `start` on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfRange`], and then nothing was copied.
+    pub fn copy_from_slice(&self, start: usize, source: &[u8]) -> Result<()> {
+        self.check_range(start, source.len())?;
+        self.write(start, source);
+        Ok(())
+    }
+
+    /// All bytes, copied out.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoAddressSpace`] if the copy does not fit into memory.
+    pub fn to_vec(&self) -> Result<Vec<u8>> {
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(self.size)
+            .map_err(|_| Error::new(ErrorKind::NoAddressSpace { needed: self.size as u64 }))?;
+        copy.resize(self.size, 0);
+        self.read(0, &mut copy);
+        Ok(copy)
+    }
+
+    /// The byte at `index`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfRange`].
+    pub fn get(&self, index: usize) -> Result<u8> {
+        if index < self.size { Ok(self.read_byte(index)) } else { Err(Error::out_of_range(index, self.size)) }
+    }
+
+    /// Stores the byte at `index`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfRange`].
+    pub fn set(&self, index: usize, byte: u8) -> Result<()> {
+        if index < self.size {
+            self.write_byte(index, byte);
+            Ok(())
+        } else {
+            Err(Error::out_of_range(index, self.size))
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join(self.name())
+    }
+
+    /// Whether the name still denotes this block.
+    fn check_name(&self) -> Result<()> {
+        match Directory::status(&self.path()) {
+            Ok(status) if status.id == self.id => Ok(()),
+            Ok(_) | Err(Failure { errno: Errno::ENOENT, .. }) => Err(Error::new(ErrorKind::NotFound)),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// Takes the name away. Whoever is attached goes on; the memory is freed when the last one detaches.
+    ///
+    /// A name that denotes another block by now is left alone. (Between the look and the removal it could change;
+    /// blocks have nothing that would keep other programs from that.)
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if the name is gone or denotes another block; [`ErrorKind::PermissionDenied`].
+    pub fn unlink(&self) -> Result<()> {
+        let removed = self.check_name().and_then(|()| Ok(Directory::unlink(&self.path())?));
+        removed.map_err(|error| error.on(self.name()))
+    }
+
+    /// Gives the block another name, which this handle then has too. Other handles keep theirs. Python has no such
+    /// call, and its resource tracker goes by the old name.
+    ///
+    /// ```
+    /// use shmtypes::compat::{Rename, SharedMemory};
+    ///
+    /// let mut block = SharedMemory::create(1)?;
+    /// let name = format!("{}-new", block.name());
+    /// block.rename(&name, Rename::NoReplace)?;
+    /// assert_eq!(block.name(), name);
+    /// SharedMemory::open(&name)?.unlink()?;
+    /// # Ok::<(), shmtypes::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if the name is gone or denotes another block, or for [`Rename::Exchange`] if the new
+    /// name does not exist; [`ErrorKind::AlreadyExists`] for [`Rename::NoReplace`]; [`ErrorKind::InvalidName`].
+    pub fn rename(&mut self, new: &str, rename: Rename) -> Result<()> {
+        let new = block_name(new)?;
+        let to = self.directory.join(new.as_str());
+        let renamed = self.check_name().and_then(|()| Ok(Directory::rename(&self.path(), &to, rename.into())?));
+        renamed.map_err(|error| error.on(self.name()))?;
+        self.name = new;
+        Ok(())
+    }
+
+    /// Tells a Python resource tracker of this block: if the tracker's processes end without [`untrack`](Self::untrack),
+    /// it removes the name.
+    ///
+    /// # Errors
+    /// If the tracker is gone, or the name cannot be told to it.
+    pub fn track(&self, tracker: &ResourceTracker) -> Result<()> {
+        tracker.send(Command::Register, self.name())
+    }
+
+    /// Tells a Python resource tracker to forget this block.
+    ///
+    /// # Errors
+    /// As [`track`](Self::track).
+    pub fn untrack(&self, tracker: &ResourceTracker) -> Result<()> {
+        tracker.send(Command::Unregister, self.name())
+    }
+
+    /// The pickle of this handle, as Python's `pickle.dumps(shm, protocol)` makes it. Unpickling attaches by name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidOptions`] for a protocol beyond 5.
+    pub fn to_pickle(&self, protocol: u8) -> Result<Vec<u8>> {
+        let handle = Handle::SharedMemory { name: self.name().to_owned(), size: Some(self.size as u64) };
+        pickle::emit(&handle, protocol).map_err(|error| invalid(&error.to_string()))
+    }
+
+    /// Attaches to the block whose handle was pickled.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Pickle`](crate::ErrorKind::Pickle) for anything but the pickle of a `SharedMemory`; else as
+    /// [`open`](Self::open).
+    pub fn from_pickle(bytes: &[u8]) -> Result<Self> {
+        match pickle::parse(bytes) {
+            Ok(Handle::SharedMemory { name, .. }) => Self::open(&name),
+            Ok(_) => Err(invalid("the pickle is of a ShareableList, not of a SharedMemory")),
+            Err(error) => Err(Error::new(ErrorKind::Pickle(error))),
+        }
+    }
+}
+
+impl From<Rename> for sys::RenameMode {
+    fn from(rename: Rename) -> Self {
+        match rename {
+            Rename::NoReplace => Self::NoReplace,
+            Rename::Replace => Self::Replace,
+            Rename::Exchange => Self::Exchange,
+        }
+    }
+}
+
+/// As Python's `repr`.
+impl fmt::Debug for SharedMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedMemory(")?;
+        super::repr::write_str(f, self.name())?;
+        write!(f, ", size={})", self.size)
+    }
+}
+
+/// Copies of up to this many bytes move as words, which spares the call of `memcpy`.
+const SHORT_COPY: usize = 64;
+
+impl SharedMemory {
+    /// The address of `count` bytes.
+    #[inline(always)]
+    fn place(&self, offset: usize, count: usize) -> *mut u8 {
+        assert!(offset <= self.size && count <= self.size - offset, "{count} bytes at {offset} of {}", self.size);
+        self.map.start().wrapping_add(offset)
+    }
+}
+
+impl Memory for SharedMemory {
+    #[inline]
+    fn len(&self) -> usize {
+        self.size
+    }
+
+    #[inline]
+    fn read(&self, offset: usize, target: &mut [u8]) {
+        let place = self.place(offset, target.len());
+        if target.len() > SHORT_COPY || !offset.is_multiple_of(8) {
+            // SAFETY: `place` has checked that so many bytes are mapped; the target is private.
+            return unsafe { access::copy_out(place, target.as_mut_ptr(), target.len()) };
+        }
+        let (words, rest) = target.as_chunks_mut::<8>();
+        let tail = place.wrapping_add(size_of_val(words));
+        for (index, word) in words.iter_mut().enumerate() {
+            // SAFETY: inside the range that `place` has checked; a multiple of eight from a page's start.
+            let loaded = unsafe { access::load(place.cast::<u64>().wrapping_add(index)) };
+            *word = loaded.word::<[u8; 8]>();
+        }
+        for (index, byte) in rest.iter_mut().enumerate() {
+            // SAFETY: inside the range that `place` has checked.
+            *byte = unsafe { access::load(tail.wrapping_add(index)) }.word();
+        }
+    }
+
+    #[inline]
+    fn read_word(&self, offset: usize) -> u64 {
+        let place = self.place(offset, 8);
+        if offset.is_multiple_of(8) {
+            // SAFETY: `place` has checked that eight bytes are mapped; a multiple of eight from a page's start.
+            return unsafe { access::load(place.cast::<u64>()) }.word();
+        }
+        let mut word = [0; 8];
+        // SAFETY: `place` has checked that eight bytes are mapped; the target is private.
+        unsafe { access::copy_out(place, word.as_mut_ptr(), word.len()) };
+        u64::from_ne_bytes(word)
+    }
+
+    #[inline]
+    fn read_byte(&self, offset: usize) -> u8 {
+        // SAFETY: `place` has checked that the byte is mapped.
+        unsafe { access::load(self.place(offset, 1)) }.word()
+    }
+}
+
+impl MemoryMut for SharedMemory {
+    #[inline]
+    fn write(&self, offset: usize, source: &[u8]) {
+        let place = self.place(offset, source.len());
+        // SAFETY: `place` has checked that so many bytes are mapped, for writing too; the source is private.
+        unsafe { access::copy_in(source.as_ptr(), place, source.len()) };
+    }
+
+    #[inline]
+    fn write_word(&self, offset: usize, word: u64) {
+        let place = self.place(offset, 8);
+        if offset.is_multiple_of(8) {
+            // SAFETY: `place` has checked that eight bytes are mapped, for writing too; a multiple of eight from a
+            // page's start.
+            unsafe { access::store(place.cast::<u64>(), &word) };
+        } else {
+            self.write(offset, &word.to_ne_bytes());
+        }
+    }
+
+    #[inline]
+    fn write_byte(&self, offset: usize, byte: u8) {
+        // SAFETY: `place` has checked that the byte is mapped, for writing too.
+        unsafe { access::store(self.place(offset, 1), &byte) };
+    }
+}
