@@ -37,9 +37,11 @@
 //! SIGBUS later; a failed attach removes nothing; negative indices are checked; what Python would lose is refused.
 
 pub(crate) mod shared_memory;
+mod nd_array;
 mod shareable_list;
 mod tracker_client;
 
+pub use nd_array::{NdArray, NdArrayOptions, Order};
 pub use shared_memory::{Rename, SharedMemory, SharedMemoryOptions};
 pub use shareable_list::{ListIter, ShareableList, ShareableListOptions};
 pub use shmtypes_compat::*;

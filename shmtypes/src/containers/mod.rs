@@ -6,4 +6,5 @@
 
 mod array;
 
+pub(crate) use array::numeric;
 pub use array::{ArrayOptions, Iter, Number, ShmArray};

@@ -14,25 +14,27 @@ use core::mem::{MaybeUninit, align_of, size_of};
 use std::sync::Arc;
 
 /// A run of elements in an attached segment.
-pub(crate) struct Elements<T, M = ReadWrite> {
-    // Invariant: as long as `attachment` lives, `len` places that start `stride` bytes apart, the first of them at
+///
+/// `K` is what keeps the memory mapped: the attachment of a segment, or a block of Python's.
+pub(crate) struct Elements<T, M = ReadWrite, K = Attachment> {
+    // Invariant: as long as `keeper` lives, `len` places that start `stride` bytes apart, the first of them at
     // `first`, are mapped and aligned for a `T` each, for writing too if `M` is `ReadWrite`. No reference to them exists
     // outside the escape hatch.
     first: *mut T,
     len: usize,
     /// `size_of::<T>()`, or more where the segment's type has further fields than `T`.
     stride: usize,
-    attachment: Arc<Attachment>,
+    keeper: Arc<K>,
     mode: PhantomData<M>,
 }
 
-impl<T, M> Clone for Elements<T, M> {
+impl<T, M, K> Clone for Elements<T, M, K> {
     fn clone(&self) -> Self {
         Self {
             first: self.first,
             len: self.len,
             stride: self.stride,
-            attachment: Arc::clone(&self.attachment),
+            keeper: Arc::clone(&self.keeper),
             mode: PhantomData,
         }
     }
@@ -40,9 +42,9 @@ impl<T, M> Clone for Elements<T, M> {
 
 // SAFETY: the mapping belongs to the process; all accesses are volatile, in assembly or atomic, so that threads may
 // race like processes do; `T: ShmLayout` is made of plain numbers and atomics and owns nothing of a thread.
-unsafe impl<T: ShmLayout, M: AccessMode> Send for Elements<T, M> {}
+unsafe impl<T: ShmLayout, M: AccessMode, K: Send + Sync> Send for Elements<T, M, K> {}
 // SAFETY: as above: every method takes `&self` and moves bytes by such accesses only.
-unsafe impl<T: ShmLayout, M: AccessMode> Sync for Elements<T, M> {}
+unsafe impl<T: ShmLayout, M: AccessMode, K: Send + Sync> Sync for Elements<T, M, K> {}
 
 impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     /// The data of `attachment`, whose header must say that it holds elements like `T`.
@@ -71,7 +73,16 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         if !first.is_aligned() {
             return Err(corrupt("data offset", header.data_offset));
         }
-        Ok(Self { first, len, stride, attachment: Arc::new(attachment), mode: PhantomData })
+        Ok(Self { first, len, stride, keeper: Arc::new(attachment), mode: PhantomData })
+    }
+}
+
+impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
+    /// # Safety
+    /// As long as `keeper` lives, `len` places for a `T` each, side by side from `first` on, are mapped and aligned, for
+    /// writing too if `M` is `ReadWrite`, and no reference to them exists.
+    pub(crate) unsafe fn from_raw(first: *mut T, len: usize, keeper: Arc<K>) -> Self {
+        Self { first, len, stride: size_of::<T>(), keeper, mode: PhantomData }
     }
 
     /// The address of element `index`.
@@ -95,12 +106,12 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         self.len
     }
 
-    pub(crate) fn attachment(&self) -> &Attachment {
-        &self.attachment
+    pub(crate) fn keeper(&self) -> &K {
+        &self.keeper
     }
 
-    pub(crate) fn into_attachment(self) -> Arc<Attachment> {
-        self.attachment
+    pub(crate) fn into_keeper(self) -> Arc<K> {
+        self.keeper
     }
 
     pub(crate) fn as_ptr(&self) -> *mut T {
@@ -241,11 +252,23 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         if index < self.len { lend(index, self.len - index) } else { Ok(()) }
     }
 
+    /// Folds over private copies of all elements, checked, block after block.
+    #[inline(always)]
+    pub(crate) fn fold_blocks<A>(&self, initial: A, mut fold: impl FnMut(A, &[T]) -> A) -> Result<A>
+    where
+        T: ShmValue,
+    {
+        let mut accumulator = Some(initial);
+        self.for_each_block(|block| accumulator = accumulator.take().map(|value| fold(value, block)))?;
+        // Taken and put back for every block.
+        accumulator.ok_or_else(|| Error::out_of_range(0, 0))
+    }
+
     /// Lends private copies of two runs side by side, as far as the shorter one goes.
     #[inline(always)]
-    pub(crate) fn for_each_block_pair<N: AccessMode>(
+    pub(crate) fn for_each_block_pair<N: AccessMode, L>(
         &self,
-        other: &Elements<T, N>,
+        other: &Elements<T, N, L>,
         mut visit: impl FnMut(&[T], &[T]),
     ) -> Result<()>
     where

@@ -1,7 +1,7 @@
 //! Many elements at once: bulk copies, and blocks of private copies at the speed of a slice.
 
 use super::ShmArray;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::layout::{AccessMode, ShmLayout, ShmPod, ShmValue, Writable};
 
 /// Many elements at once. A peer may write meanwhile: a copy may be half old and half new.
@@ -60,13 +60,11 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// # Errors
     /// [`ErrorKind::InvalidValue`](crate::ErrorKind::InvalidValue) if a peer left bytes that are no `T`.
     #[inline]
-    pub fn fold_blocks<A>(&self, initial: A, mut fold: impl FnMut(A, &[T]) -> A) -> Result<A>
+    pub fn fold_blocks<A>(&self, initial: A, fold: impl FnMut(A, &[T]) -> A) -> Result<A>
     where
         T: ShmValue,
     {
-        let mut accumulator = Some(initial);
-        self.for_each_block(|block| accumulator = accumulator.take().map(|value| fold(value, block)))?;
-        accumulator.ok_or_else(|| Error::out_of_range(0, 0))
+        self.elements.fold_blocks(initial, fold)
     }
 
     /// Visits private copies of all elements, a block at a time, in order.

@@ -14,7 +14,7 @@ mod escape;
 mod iter;
 #[cfg(feature = "ndarray")]
 mod nd_array;
-mod numeric;
+pub(crate) mod numeric;
 mod options;
 
 pub use iter::Iter;
@@ -214,25 +214,25 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// The segment's name; empty for an unnamed one.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.elements.attachment().name()
+        self.elements.keeper().name()
     }
 
     /// When the segment's name goes away.
     #[must_use]
     pub fn persist(&self) -> Persist {
-        self.elements.attachment().header().persist()
+        self.elements.keeper().header().persist()
     }
 
     /// The descriptor of an unnamed array, to be sent to another process. Named arrays keep none.
     #[must_use]
     pub fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.elements.attachment().descriptor()
+        self.elements.keeper().descriptor()
     }
 
     /// The number of elements in each dimension.
     #[must_use]
     pub fn shape(&self) -> &[usize] {
-        self.elements.attachment().shape()
+        self.elements.keeper().shape()
     }
 
     /// The distance between neighbours in each dimension, in elements: row-major, the last one is 1.
@@ -375,7 +375,7 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// If the name should be removed and the operating system refuses; the next create, detach or
     /// [`reap`](crate::reap) of this process tries again.
     pub fn close(self) -> Result<Detached> {
-        crate::segment::attachment::Attachment::close(self.elements.into_attachment())
+        crate::segment::attachment::Attachment::close(self.elements.into_keeper())
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::ShmArray;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{AccessMode, ShmPod};
+use crate::layout::{AccessMode, ShmPod, into_pod};
+use crate::segment::elements::Elements;
 
 /// Independent partial results, so that one addition need not wait for the one before.
 const LANES: usize = 16;
@@ -96,9 +97,7 @@ impl<T: Number, M: AccessMode> ShmArray<T, M> {
     /// [`ErrorKind::Strided`] only.
     #[inline]
     pub fn sum(&self) -> Result<T::Sum> {
-        let mut sums = [T::Sum::default(); LANES];
-        self.for_each_block(|block| add_block(&mut sums, block))?;
-        Ok(sums.into_iter().fold(T::Sum::default(), T::join))
+        sum(&self.elements)
     }
 
     /// The sum of the products with the elements of another array of the same length.
@@ -128,7 +127,7 @@ impl<T: Number, M: AccessMode> ShmArray<T, M> {
     /// [`ErrorKind::Strided`] only.
     #[inline]
     pub fn min(&self) -> Result<Option<T>> {
-        self.extreme(T::lesser)
+        extreme(&self.elements, T::lesser)
     }
 
     /// The greatest element, or `None` of an empty array. NaN is passed over.
@@ -137,27 +136,33 @@ impl<T: Number, M: AccessMode> ShmArray<T, M> {
     /// [`ErrorKind::Strided`] only.
     #[inline]
     pub fn max(&self) -> Result<Option<T>> {
-        self.extreme(T::greater)
-    }
-
-    #[inline(always)]
-    fn extreme(&self, better: impl Fn(T, T) -> T) -> Result<Option<T>> {
-        if self.is_empty() {
-            return Ok(None);
-        }
-        let mut best = [self.get(0)?; LANES];
-        self.for_each_block(|block| {
-            for (lane, &value) in block.iter().enumerate() {
-                best[lane % LANES] = better(best[lane % LANES], value);
-            }
-        })?;
-        Ok(best.into_iter().reduce(better))
+        extreme(&self.elements, T::greater)
     }
 }
 
 #[inline(always)]
-fn add_block<T: Number>(sums: &mut [T::Sum; LANES], block: &[T]) {
-    for (lane, &value) in block.iter().enumerate() {
-        sums[lane % LANES] = T::plus(sums[lane % LANES], value);
-    }
+pub(crate) fn sum<T: Number, M: AccessMode, K>(elements: &Elements<T, M, K>) -> Result<T::Sum> {
+    let mut sums = [T::Sum::default(); LANES];
+    elements.for_each_block(|block| {
+        for (lane, &value) in block.iter().enumerate() {
+            sums[lane % LANES] = T::plus(sums[lane % LANES], value);
+        }
+    })?;
+    Ok(sums.into_iter().fold(T::Sum::default(), T::join))
+}
+
+/// The element that is `better` than all others.
+#[inline(always)]
+pub(crate) fn extreme<T: Number, M: AccessMode, K>(
+    elements: &Elements<T, M, K>,
+    better: impl Fn(T, T) -> T,
+) -> Result<Option<T>> {
+    let Some(first) = elements.load(0).map(into_pod) else { return Ok(None) };
+    let mut best = [first; LANES];
+    elements.for_each_block(|block| {
+        for (lane, &value) in block.iter().enumerate() {
+            best[lane % LANES] = better(best[lane % LANES], value);
+        }
+    })?;
+    Ok(best.into_iter().reduce(better))
 }
