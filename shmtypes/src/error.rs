@@ -302,6 +302,36 @@ impl Error {
         }
     }
 
+    /// The exception that Python raises in this case: `"FileNotFoundError"`, `"IndexError"`, …
+    #[must_use]
+    pub fn python_exception(&self) -> &'static str {
+        use ErrorKind as K;
+        match &self.0.kind {
+            K::NotFound => "FileNotFoundError",
+            K::AlreadyExists { .. } => "FileExistsError",
+            K::PermissionDenied { .. } | K::Untrusted { .. } => "PermissionError",
+            // CPython 3.13 says `embedded null character`; the system call says EINVAL or ENAMETOOLONG of the others.
+            K::InvalidName { name, .. } if !name.contains('\0') => "OSError",
+            K::OutOfRange { .. } | K::List(ListError::OutOfRange { .. }) => "IndexError",
+            K::List(ListError::NotUtf8 { .. }) => "UnicodeDecodeError",
+            K::List(ListError::TooLong { .. }) => "AssertionError",
+            K::List(ListError::TooLarge) | K::NoAddressSpace { .. } | K::SizeOverflow { .. } => "MemoryError",
+            K::Pickle(_) => "pickle.UnpicklingError",
+            K::InvalidName { .. }
+            | K::InvalidOptions { .. }
+            | K::ShapeMismatch { .. }
+            | K::LayoutMismatch { .. }
+            | K::WrongContainer { .. }
+            | K::Strided { .. }
+            | K::InvalidValue { .. }
+            | K::NotASegment { .. }
+            | K::Truncated { .. }
+            | K::Corrupt { .. }
+            | K::List(_) => "ValueError",
+            _ => "OSError",
+        }
+    }
+
     /// What to do about it, where there is something to say.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {

@@ -2,5 +2,6 @@
 
 pub mod peer;
 pub mod props;
+pub mod python;
 pub mod scratch;
 pub mod world;

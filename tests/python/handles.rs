@@ -1,0 +1,117 @@
+//! Blocks, arrays and pickled handles across the two languages.
+
+use crate::with_each;
+use serde_json::json;
+use shmtypes::ShmLayout;
+use shmtypes::compat::{NdArray, Order, ShareableList, SharedMemory, Value};
+use shmtypes_tests::python::{Python, hex, typed, unhex};
+use shmtypes_tests::scratch::Scratch;
+
+#[test]
+fn bytes_that_one_side_writes_are_read_by_the_other() {
+    with_each(|interpreter| {
+        let scratch = Scratch::new();
+        let mut python = Python::start(interpreter);
+        // Made by Rust.
+        let block = SharedMemory::create_named(&scratch.name("rust"), 1001).unwrap();
+        let opened = python.run(&json!({"op": "open block", "name": block.name()}));
+        assert_eq!((opened["size"].as_u64(), opened["name"].as_str()), (Some(1001), Some(block.name())));
+        block.copy_from_slice(3, b"from Rust").unwrap();
+        assert_eq!(python.run(&json!({"op": "read", "start": 3, "len": 9}))["hex"], hex(b"from Rust"));
+        python.run(&json!({"op": "write", "start": 992, "hex": hex(b"of Python")}));
+        assert_eq!(block.to_vec().unwrap()[992..], *b"of Python");
+        python.run(&json!({"op": "close"}));
+        block.unlink().unwrap();
+        // Made by Python, under a name of its own.
+        let made = python.run(&json!({"op": "block", "size": 77}));
+        let block = SharedMemory::open(made["name"].as_str().unwrap()).unwrap();
+        assert_eq!(block.size(), 77);
+        assert!(block.name().starts_with("psm_"));
+        block.set(76, 9).unwrap();
+        assert_eq!(python.run(&json!({"op": "read", "start": 76, "len": 1}))["hex"], "09");
+        python.run(&json!({"op": "unlink"}));
+        assert!(SharedMemory::open(block.name()).is_err());
+        python.end();
+    });
+}
+
+#[test]
+fn an_array_stands_where_python_expects_it() {
+    with_each(|interpreter| {
+        let scratch = Scratch::new();
+        let mut python = Python::start(interpreter);
+        let array = NdArray::<f64>::options().name(scratch.name("array")).create(&[3, 4]).unwrap();
+        array.set_nd(&[1, 2], 2.5).unwrap();
+        array.set_nd(&[2, 3], -1.0).unwrap();
+        python.run(&json!({"op": "open block", "name": array.name()}));
+        let cast = |row: usize, column: usize| {
+            json!({"op": "cast", "bytes": 96, "format": "d", "shape": [3, 4], "indices": [row, column]})
+        };
+        let expected = |value: f64| typed(Value::Float(value).as_ref());
+        assert_eq!(python.run(&cast(1, 2))["value"], expected(2.5));
+        assert_eq!(python.run(&cast(2, 3))["value"], expected(-1.0));
+        assert_eq!(python.run(&cast(0, 0))["value"], expected(0.0));
+        // F order is C order of the transposed.
+        let transposed = NdArray::<f64>::options().name(array.name()).order(Order::F).open(&[4, 3]).unwrap();
+        assert_eq!(transposed.get_nd(&[2, 1]).unwrap(), 2.5);
+        transposed.set_nd(&[0, 1], 7.0).unwrap();
+        assert_eq!(python.run(&cast(1, 0))["value"], expected(7.0));
+        python.end();
+    });
+}
+
+#[derive(ShmLayout, Clone, Copy, Debug, PartialEq)]
+#[repr(C)]
+struct Particle {
+    mass: f64,
+    charge: i32,
+    spin: [u16; 2],
+}
+
+#[test]
+fn a_derived_struct_has_the_offsets_that_pythons_struct_module_gives_it() {
+    with_each(|interpreter| {
+        let scratch = Scratch::new();
+        let mut python = Python::start(interpreter);
+        let array = NdArray::<Particle>::options().name(scratch.name("array")).create(&[2]).unwrap();
+        array.set(1, Particle { mass: 0.5, charge: -7, spin: [1, 2] }).unwrap();
+        python.run(&json!({"op": "open block", "name": array.name()}));
+        let bytes = unhex(python.run(&json!({"op": "read", "start": 16, "len": 16}))["hex"].as_str().unwrap());
+        let mut expected = 0.5_f64.to_ne_bytes().to_vec();
+        expected.extend((-7_i32).to_ne_bytes());
+        expected.extend([1_u16.to_ne_bytes(), 2_u16.to_ne_bytes()].concat());
+        assert_eq!(bytes, expected);
+        python.end();
+    });
+}
+
+#[test]
+fn handles_travel_as_pickles_in_both_directions() {
+    with_each(|interpreter| {
+        let scratch = Scratch::new();
+        let mut python = Python::start(interpreter);
+        let dialect = if interpreter.is_at_least(3, 9) { Default::default() } else { shmtypes::compat::Dialect::Py38 };
+        let list = ShareableList::options().name(scratch.name("list")).dialect(dialect).create(&["a", "b"]).unwrap();
+        let block = SharedMemory::create_named(&scratch.name("block"), 8).unwrap();
+        for protocol in 0..=5 {
+            let sent = json!({"op": "unpickle", "key": "l", "hex": hex(&list.to_pickle(protocol).unwrap())});
+            assert_eq!(python.run(&sent)["type"], "ShareableList");
+            let sent = json!({"op": "unpickle", "key": "b", "hex": hex(&block.to_pickle(protocol).unwrap())});
+            assert_eq!(python.run(&sent)["type"], "SharedMemory");
+            python.run(&json!({"op": "set", "key": "l", "index": 0, "value": typed(Value::Int(protocol.into()).as_ref())}));
+            assert_eq!(list.get(0).unwrap(), Value::Int(protocol.into()));
+
+            let made = python.run(&json!({"op": "pickle", "key": "l", "protocol": protocol}));
+            let back = ShareableList::from_pickle(&unhex(made["hex"].as_str().unwrap())).unwrap();
+            assert_eq!(back.to_vec().unwrap(), list.to_vec().unwrap());
+            assert_eq!(hex(&list.to_pickle(protocol).unwrap()), made["hex"].as_str().unwrap(), "byte for byte");
+            let made = python.run(&json!({"op": "pickle", "key": "b", "protocol": protocol}));
+            let back = SharedMemory::from_pickle(&unhex(made["hex"].as_str().unwrap())).unwrap();
+            assert_eq!((back.name(), back.size()), (block.name(), 8));
+            assert_eq!(hex(&block.to_pickle(protocol).unwrap()), made["hex"].as_str().unwrap(), "byte for byte");
+            python.run(&json!({"op": "close", "key": "l"}));
+            python.run(&json!({"op": "close", "key": "b"}));
+        }
+        python.end();
+    });
+}

@@ -1,0 +1,213 @@
+//! Lists that one side makes and the other reads and changes.
+
+use crate::{unicode, value, with_each};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value as Json, json};
+use shmtypes::compat::list::{LayoutVersion, ListError};
+use shmtypes::compat::{Dialect, ShareableList, Value, ValueRef};
+use shmtypes::ErrorKind;
+use shmtypes_tests::python::{Interpreter, Python, typed};
+use shmtypes_tests::scratch::Scratch;
+use std::cell::RefCell;
+
+fn check(cases: u32, strategy: impl Strategy<Value = Vec<Value>>, test: impl Fn(Vec<Value>)) {
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&strategy, |values| {
+        test(values);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn dialect(interpreter: &Interpreter) -> Dialect {
+    if interpreter.is_at_least(3, 9) { Dialect::Py39 } else { Dialect::Py38 }
+}
+
+fn spelt(values: &[Value]) -> Vec<Json> {
+    values.iter().map(|value| typed(value.as_ref())).collect()
+}
+
+#[test]
+fn rust_reads_what_python_made_and_would_have_made_the_same_bytes() {
+    with_each(|interpreter| {
+        let python = RefCell::new(Python::start(interpreter));
+        check(30, prop::collection::vec(value(), 0..12), |values| {
+            let scratch = Scratch::new();
+            let mut python = python.borrow_mut();
+            python.run(&json!({"op": "list", "name": scratch.name("list"), "values": spelt(&values)}));
+            let list = ShareableList::open(&scratch.name("list")).unwrap();
+            assert_eq!(list.to_vec().unwrap(), values);
+            assert_eq!(list.layout() == LayoutVersion::Py38, !interpreter.is_at_least(3, 9));
+            assert_eq!(list.format().unwrap(), python.run(&json!({"op": "format"}))["format"]);
+            assert_eq!(format!("{list:?}"), python.run(&json!({"op": "repr"}))["repr"].as_str().unwrap());
+
+            let options = ShareableList::options().name(scratch.name("own")).dialect(dialect(interpreter));
+            let own = options.create(&values).unwrap();
+            assert_eq!(own.shared_memory().to_vec().unwrap(), list.shared_memory().to_vec().unwrap());
+            python.run(&json!({"op": "unlink"}));
+            python.run(&json!({"op": "close"}));
+        });
+        python.into_inner().end();
+    });
+}
+
+#[test]
+fn python_reads_what_rust_made() {
+    with_each(|interpreter| {
+        let python = RefCell::new(Python::start(interpreter));
+        // The default dialect is that of 3.9 and later, also for text whose UTF-8 Python would cut.
+        let portable = interpreter.is_at_least(3, 9);
+        let any = prop_oneof![3 => value().boxed(), 1 => (if portable { unicode().boxed() } else { value().boxed() })];
+        check(30, prop::collection::vec(any, 0..12), |values| {
+            let scratch = Scratch::new();
+            let mut python = python.borrow_mut();
+            let made = if portable { Dialect::Portable } else { Dialect::Py38 };
+            let list = ShareableList::options().name(scratch.name("list")).dialect(made).create(&values).unwrap();
+            python.run(&json!({"op": "open list", "name": list.name()}));
+            assert_eq!(python.values(), values);
+            assert_eq!(list.format().unwrap(), python.run(&json!({"op": "format"}))["format"]);
+            for value in &values {
+                let asked = json!({"op": "count", "value": typed(value.as_ref())});
+                assert_eq!(python.run(&asked)["count"], list.count(value).unwrap(), "{value:?}");
+                let asked = json!({"op": "index", "value": typed(value.as_ref())});
+                assert_eq!(python.run(&asked)["index"], list.index(value).unwrap(), "{value:?}");
+            }
+            python.run(&json!({"op": "close"}));
+        });
+        python.into_inner().end();
+    });
+}
+
+#[test]
+fn both_sides_change_one_list_in_turns() {
+    with_each(|interpreter| {
+        let scratch = Scratch::new();
+        let mut python = Python::start(interpreter);
+        let start = [Value::from("text of some length"), Value::from(1), Value::from(b"bytes"), Value::None];
+        python.run(&json!({"op": "list", "name": scratch.name("list"), "values": spelt(&start)}));
+        let list = ShareableList::open(&scratch.name("list")).unwrap();
+        let mut model = start.to_vec();
+
+        let edits = prop::collection::vec((any::<bool>(), 0..4_usize, value()), 60..=60);
+        let python = RefCell::new(python);
+        let model = RefCell::new(&mut model);
+        let config = Config { cases: 3, failure_persistence: None, ..Config::default() };
+        let outcome = TestRunner::new(config).run(&edits, |edits| {
+            let (mut python, mut model) = (python.borrow_mut(), model.borrow_mut());
+            for (by_python, index, value) in edits {
+                let fits = if by_python {
+                    let set = json!({"op": "set", "index": index, "value": typed(value.as_ref())});
+                    let answer = python.ask(&set);
+                    let text = answer["err"]["text"].as_str().map(str::to_owned);
+                    assert!(text.is_none() || text.as_deref() == Some("bytes/str item exceeds available storage"));
+                    text.is_none()
+                } else {
+                    match list.set(index as isize, value.clone()) {
+                        Ok(()) => true,
+                        Err(error) => {
+                            let kind = error.kind();
+                            let expected = matches!(kind, ErrorKind::List(ListError::ExceedsStorage { .. }));
+                            assert!(expected, "{error}");
+                            false
+                        }
+                    }
+                };
+                if fits {
+                    model[index] = value;
+                }
+                assert_eq!(list.to_vec().unwrap(), **model);
+                assert_eq!(python.values(), **model);
+            }
+            Ok(())
+        });
+        outcome.unwrap_or_else(|error| panic!("{error}"));
+        let mut python = python.into_inner();
+        python.run(&json!({"op": "unlink"}));
+        python.end();
+    });
+}
+
+#[test]
+fn a_read_beside_a_python_writer_gives_a_value_or_an_error() {
+    with_each(|interpreter| {
+        let scratch = Scratch::new();
+        let mut python = Python::start(interpreter);
+        let start = [Value::from(1), Value::from("0123456789")];
+        python.run(&json!({"op": "list", "name": scratch.name("list"), "values": spelt(&start)}));
+        let list = ShareableList::open(&scratch.name("list")).unwrap();
+        let stored = [Value::from(7), Value::from("text"), Value::from(2.5), Value::None, Value::from(b"by")];
+        let toggle = json!({"op": "toggle", "index": 1, "turns": 30_000, "values": spelt(&stored)});
+        python.peer().tell(&toggle.to_string());
+        let (mut good, mut half, mut failed) = (0_u32, 0_u32, 0_u32);
+        // Reads until the writer says that it is done; its answer is one line.
+        let done = std::thread::scope(|scope| {
+            let answer = scope.spawn(|| python.peer().line());
+            while !answer.is_finished() {
+                match list.get(1) {
+                    Ok(value) if stored.contains(&value) || value == start[1] => good += 1,
+                    // A value of the new kind from the bytes of the old: out of our hands, and documented.
+                    Ok(_) => half += 1,
+                    Err(error) => {
+                        assert!(matches!(error.kind(), ErrorKind::List(_)), "{error}");
+                        failed += 1;
+                    }
+                }
+                assert_eq!(list.get(0).unwrap(), Value::Int(1), "the neighbour");
+            }
+            answer.join().unwrap()
+        });
+        assert_eq!(done.as_deref(), Some("{}"));
+        println!("CPython {:?}: {good} values read, {half} half changed, {failed} errors", interpreter.version);
+        assert!(good > 1000, "{good} good reads");
+        python.run(&json!({"op": "unlink"}));
+        python.end();
+    });
+}
+
+#[test]
+fn negative_indices_below_the_list_are_refused_where_python_reads_its_own_table() {
+    with_each(|interpreter| {
+        let scratch = Scratch::new();
+        let mut python = Python::start(interpreter);
+        let list = ShareableList::options().name(scratch.name("list")).dialect(dialect(interpreter)).create(&[1_i64, 2, 3]);
+        let list = list.unwrap();
+        python.run(&json!({"op": "open list", "name": list.name()}));
+        for index in [-3_isize, -1, 0, 2] {
+            assert_eq!(python.run(&json!({"op": "get", "index": index}))["value"], typed(list.get(index).unwrap().as_ref()));
+        }
+        for index in [-4_isize, -5, -7, 3, isize::MIN, isize::MAX] {
+            let error = list.get(index).unwrap_err();
+            assert_eq!(*error.kind(), ErrorKind::List(ListError::OutOfRange { index, len: 3 }));
+            let error = list.set(index, 9).unwrap_err();
+            assert_eq!(*error.kind(), ErrorKind::List(ListError::OutOfRange { index, len: 3 }));
+        }
+        assert_eq!(python.values(), [Value::Int(1), Value::Int(2), Value::Int(3)]);
+        python.end();
+    });
+}
+
+#[test]
+fn text_that_python_makes_unreadable_is_an_error_of_its_value_alone() {
+    with_each(|interpreter| {
+        if interpreter.is_at_least(3, 14) {
+            return; // Python sizes slots by bytes from 3.14.11 on.
+        }
+        let scratch = Scratch::new();
+        let mut python = Python::start(interpreter);
+        let values = ["a", "€€€€€€€", "b"].map(Value::from);
+        python.run(&json!({"op": "list", "name": scratch.name("list"), "values": spelt(&values)}));
+        let raised = python.ask(&json!({"op": "get", "index": 1}));
+        assert_eq!(raised["err"]["type"], "builtins.UnicodeDecodeError");
+        let list = ShareableList::open(&scratch.name("list")).unwrap();
+        let error = list.get(1).unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::List(ListError::NotUtf8 { index: 1, valid_up_to: 6 }));
+        assert_eq!(list.get(0).unwrap(), values[0]);
+        assert_eq!(list.get(2).unwrap(), values[2]);
+        // Storing it anew repairs it.
+        list.set_ref(1, ValueRef::Str("€€")).unwrap();
+        assert_eq!(python.values()[1], Value::from("€€"));
+        python.run(&json!({"op": "unlink"}));
+        python.end();
+    });
+}
