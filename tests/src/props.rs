@@ -1,7 +1,10 @@
 //! Properties over arbitrary bytes: the bodies of the fuzz targets, replayed on stable by the tests.
 
+use shmtypes::compat::list::{ListError, Text, encode};
+use shmtypes::compat::{Dialect, List, Value, ValueRef, pickle};
 use shmtypes::layout::Layout;
 use shmtypes::{SegmentDirectory, ShmArray};
+use std::cell::Cell;
 use std::fs;
 
 /// Any bytes as a schema: a layout whose JSON is those bytes, or an error.
@@ -45,5 +48,126 @@ impl Drop for Removed {
     fn drop(&mut self) {
         // A `Keep` or `UntilLastDetach` header may have removed it already.
         let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Any bytes as a `ShareableList`: every call gives a value or an error, and what is read is inside the bytes.
+///
+/// # Panics
+/// If the property does not hold.
+pub fn list_bytes(bytes: &[u8]) {
+    let Ok(list) = List::attach(bytes) else { return };
+    assert!(list.len() * 17 <= bytes.len(), "a list has at least 17 bytes for every value");
+    let mut scratch = Vec::new();
+    for position in 0..list.len() {
+        let index = isize::try_from(position).expect("a position");
+        let found = list.get(index, &mut scratch).map(ValueRef::to_value);
+        assert_eq!(format!("{:?}", list.get_value(index)), format!("{found:?}"), "lent and owned are the same");
+        if let Ok(Value::Str(text)) = &found {
+            assert!(text.len() <= bytes.len() && !text.ends_with('\0'));
+        }
+        if let (Ok(found), Ok(slot)) = (&found, list.slot_bytes(index)) {
+            assert!(slot <= bytes.len());
+            // NaN is equal to nothing.
+            if !matches!(found, Value::Float(float) if float.is_nan()) && (0..position).all(|at| list.get_value(at as isize).is_ok()) {
+                assert!(list.index(found.as_ref()).is_ok_and(|first| first <= position));
+            }
+        }
+    }
+    let _ = (list.format(), list.count(ValueRef::Int(0)), list.version());
+    assert!(list.get(isize::MAX, &mut scratch).is_err() && list.get(isize::MIN, &mut scratch).is_err());
+}
+
+/// Edits that `bytes` spell, on a list and on a plain vector: both agree after every step.
+///
+/// # Panics
+/// If the property does not hold.
+pub fn list_edits(bytes: &[u8]) {
+    let mut input = Input(bytes);
+    let text = [Text::Exact, Text::Padded][usize::from(input.byte() % 2)];
+    let dialect = [Dialect::Portable, Dialect::Py39, Dialect::Py38][usize::from(input.byte() % 3)];
+    let mut model: Vec<Value> = (0..input.byte() % 8).map(|_| input.value()).collect();
+    let mut memory = match encode(&model, dialect, text) {
+        Ok(memory) => memory,
+        Err(ListError::TrailingNul { .. } | ListError::WouldBeCut { .. }) => return,
+        Err(other) => panic!("{other}"),
+    };
+    let list = List::attach(Cell::from_mut(memory.as_mut_slice()).as_slice_of_cells()).expect("just made").with_text(text);
+    let slots: Vec<usize> = (0..model.len()).map(|index| list.slot_bytes(index as isize).expect("in range")).collect();
+    while !input.0.is_empty() && !model.is_empty() {
+        let index = isize::from(input.byte().cast_signed()) % (2 * model.len() as isize);
+        let value = input.value();
+        let position = if index < 0 { index + model.len() as isize } else { index };
+        let position = usize::try_from(position).ok().filter(|&position| position < model.len());
+        let needed = match &value {
+            Value::Str(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            _ => 8,
+        };
+        let is_text = matches!(value, Value::Str(_) | Value::Bytes(_));
+        let needed = needed + usize::from(is_text && text == Text::Padded);
+        let ends_in_nul = match &value {
+            Value::Str(text) => text.ends_with('\0'),
+            Value::Bytes(bytes) => bytes.last() == Some(&0),
+            _ => false,
+        };
+        let outcome = list.set(index, value.as_ref());
+        match (position, outcome) {
+            (None, Err(ListError::OutOfRange { .. })) => {}
+            (Some(_), Err(ListError::TrailingNul { .. })) => assert!(ends_in_nul && text == Text::Exact),
+            (Some(position), Err(ListError::ExceedsStorage { .. })) => assert!(needed > slots[position]),
+            (Some(position), Ok(())) => {
+                assert!(needed <= slots[position] && !(ends_in_nul && text == Text::Exact));
+                model[position] = value;
+            }
+            (position, outcome) => panic!("{outcome:?} at {position:?}"),
+        }
+        for (index, value) in model.iter().enumerate() {
+            let read = list.get_value(index as isize).expect("whole");
+            assert_eq!(format!("{read:?}"), format!("{value:?}"), "value {index}");
+        }
+    }
+}
+
+/// Any bytes as the pickle of a handle: a handle that is pickled to a pickle of itself, or an error.
+///
+/// # Panics
+/// If the property does not hold.
+pub fn pickle_bytes(bytes: &[u8]) {
+    let Ok(handle) = pickle::parse(bytes) else { return };
+    for protocol in 0..=5 {
+        if let Ok(again) = pickle::emit(&handle, protocol) {
+            assert_eq!(pickle::parse(&again).as_ref(), Ok(&handle), "protocol {protocol}");
+        }
+    }
+}
+
+/// Values out of bytes.
+struct Input<'a>(&'a [u8]);
+
+impl Input<'_> {
+    fn byte(&mut self) -> u8 {
+        self.0.split_off_first().copied().unwrap_or(0)
+    }
+
+    fn word(&mut self) -> u64 {
+        (0..8).fold(0, |word, _| word << 8 | u64::from(self.byte()))
+    }
+
+    fn value(&mut self) -> Value {
+        match self.byte() % 6 {
+            0 => Value::Int(self.word().cast_signed()),
+            1 => Value::Float(f64::from_bits(self.word())),
+            2 => Value::Bool(self.byte() % 2 == 1),
+            3 => Value::None,
+            4 => {
+                let count = self.byte() % 20;
+                Value::Str((0..count).map(|_| char::from_u32(self.word() as u32 & 0x1_ffff).unwrap_or('x')).collect())
+            }
+            _ => {
+                let count = self.byte() % 40;
+                Value::Bytes((0..count).map(|_| self.byte()).collect())
+            }
+        }
     }
 }
