@@ -1,0 +1,3 @@
+//! Measures the library against its peers, and prints a table.
+
+fn main() {}
