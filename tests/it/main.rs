@@ -1,6 +1,7 @@
 //! Integration tests over the public interface, with real second processes.
 
 mod peers;
+mod regressions;
 
 /// The program that plays the other process.
 const PEER: &str = env!("CARGO_BIN_EXE_shmtypes-peer");

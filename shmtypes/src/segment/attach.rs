@@ -2,9 +2,11 @@
 //!
 //! 1. What is under the name, before it is opened: nothing but a regular file is.
 //! 2. Open, without following links, without waiting, and never creating.
-//! 3. The life lock. If a remover holds it, start again; the name is about to go.
-//! 4. What was opened: regular, one name, a trusted owner, a sane size. No name left: start again.
-//! 5. The header, read once with `pread` into private memory and checked there. All later bounds come from this copy.
+//! 3. What was opened: regular, one name, a trusted owner, a sane size.
+//! 4. The header, read once with `pread` into private memory and checked there. All later bounds come from this copy.
+//!    Nothing in it changes after publication, so that it may be read before the lock is held; who means another type
+//!    is never seen as attached.
+//! 5. The life lock. If a remover holds it, or has just taken the name away, start again.
 //! 6. Map, and close the descriptor.
 
 use super::attachment::{Attachment, Location};
@@ -40,10 +42,14 @@ fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, che
     let start = Instant::now();
     let mut pause = Duration::from_micros(20);
     loop {
-        if let Some(opened) = open_alive(&path, access)? {
-            let (file, status, rung) = opened;
-            let location = Location { name, path, rung };
-            return map_checked(options, file, &status, Some(location), access, check);
+        if let Some(file) = open(&path, access)? {
+            let status = file.status()?;
+            let header = check_file(options, &file, &status, check)?;
+            let rung = liveness::rung(&file, status.id)?;
+            if rung.lock_life(&file)? && file.status()?.links == 1 {
+                let location = Location { name, path, rung };
+                return map(options, file, &status, header, Some(location), access);
+            }
         }
         if start.elapsed() > REMOVER_PATIENCE {
             return Err(Error::new(ErrorKind::Busy));
@@ -53,32 +59,17 @@ fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, che
     }
 }
 
-/// Steps 1 to 4. `None` if the segment is just being removed.
-fn open_alive(path: &Path, access: Access) -> Result<Option<(File, Status, liveness::Rung)>> {
-    let seen = Directory::status(path)?;
-    check_kind(&seen)?;
-    let file = match Directory::open(path, access) {
-        Ok(file) => file,
-        // What was a regular file a moment ago is something else now: look again.
-        Err(Failure { errno: Errno::ELOOP | Errno::ENXIO | Errno::EISDIR, .. }) => return Ok(None),
-        Err(failure) => return Err(failure.into()),
-    };
-    let rung = liveness::rung(&file, seen.id)?;
-    if !rung.lock_life(&file)? {
-        return Ok(None);
+/// Steps 1 and 2. `None` if what was a regular file a moment ago is something else now.
+fn open(path: &Path, access: Access) -> Result<Option<File>> {
+    check_kind(&Directory::status(path)?)?;
+    match Directory::open(path, access) {
+        Ok(file) => Ok(Some(file)),
+        Err(Failure { errno: Errno::ELOOP | Errno::ENXIO | Errno::EISDIR, .. }) => Ok(None),
+        Err(failure) => Err(failure.into()),
     }
-    let status = file.status()?;
-    check_kind(&status)?;
-    if status.links == 0 || status.id.device != seen.id.device {
-        return Ok(None);
-    }
-    if status.links > 1 {
-        return Err(Error::new(ErrorKind::HardLinked { links: status.links }));
-    }
-    Ok(Some((file, status, rung)))
 }
 
-fn check_kind(status: &Status) -> Result<()> {
+pub(super) fn check_kind(status: &Status) -> Result<()> {
     match status.irregular {
         None => Ok(()),
         Some(found) => Err(Error::new(ErrorKind::NotASegment { found })),
@@ -93,30 +84,47 @@ pub(crate) fn attach_descriptor(options: &SegmentOptions, descriptor: OwnedFd, c
     if !file.is_writable()? {
         return Err(Error::new(ErrorKind::PermissionDenied { operation: "write through a read-only descriptor" }));
     }
-    map_checked(options, file, &status, None, Access::ReadWrite, check)
+    // Whoever serves another file system could answer a page fault late, or never.
+    if !file.file_system()?.is_memory() {
+        return Err(Error::new(ErrorKind::Unsupported { what: "descriptors of files that are not in memory" }));
+    }
+    let header = check_file(options, &file, &status, check)?;
+    if status.links > 0 {
+        // A named segment: its name lives as long as this attachment, but is not for this process to remove.
+        let rung = liveness::rung(&file, status.id)?;
+        if !rung.lock_life(&file)? {
+            return Err(Error::new(ErrorKind::Busy));
+        }
+    }
+    map(options, file, &status, header, None, Access::ReadWrite)
 }
 
-/// Steps 5 and 6.
-fn map_checked(
-    options: &SegmentOptions,
-    file: File,
-    status: &Status,
-    location: Option<Location>,
-    access: Access,
-    check: Check<'_>,
-) -> Result<Attachment> {
-    if let Some(trusted) = options.trusted_user()
-        && status.owner != trusted
-    {
-        return Err(Error::new(ErrorKind::Untrusted { owner: status.owner, trusted }));
+/// Steps 3 and 4.
+fn check_file(options: &SegmentOptions, file: &File, status: &Status, check: Check<'_>) -> Result<Header> {
+    check_kind(status)?;
+    if status.links > 1 {
+        return Err(Error::new(ErrorKind::HardLinked { links: status.links }));
     }
-    let header = read_header(&file, status, check)?;
+    options.check_owner(status.owner)?;
+    let header = read_header(file, status, check)?;
     if header.total_bytes > options.max_bytes {
         return Err(Error::new(ErrorKind::TooLarge { bytes: header.total_bytes, limit: options.max_bytes }));
     }
     if status.reserved < header.total_bytes {
         return Err(Error::new(ErrorKind::Sparse { bytes: header.total_bytes, reserved: status.reserved }));
     }
+    Ok(header)
+}
+
+/// Step 6.
+fn map(
+    options: &SegmentOptions,
+    file: File,
+    status: &Status,
+    header: Header,
+    location: Option<Location>,
+    access: Access,
+) -> Result<Attachment> {
     let no_address_space = || Error::new(ErrorKind::NoAddressSpace { needed: header.total_bytes });
     let bytes = usize::try_from(header.total_bytes).map_err(|_| no_address_space())?;
     let map = if header.optional_features & HUGE_PAGES_GRANTED == 0 {

@@ -10,7 +10,9 @@
 use super::attachment::Attachment;
 use super::detach::{self, Detached};
 use super::file::{self, NewFile};
-use super::header::{Container, HEADER_BYTES, Header, MAX_DIMENSIONS, MAX_SCHEMA_BYTES, PAGE, Persist, REGION_ALIGN};
+use super::header::{
+    Container, HEADER_BYTES, Header, MAX_DIMENSIONS, MAX_SCHEMA_BYTES, PAGE, Persist, REGION_ALIGN, extent,
+};
 use super::name::SegmentName;
 use super::options::{SegmentOptions, invalid};
 use crate::access;
@@ -127,6 +129,7 @@ fn layout<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, schema_bytes:
         Error::new(ErrorKind::SizeOverflow { elements, element_size: element_bytes })
     };
     let elements = elements.ok_or_else(overflow)?;
+    extent(plan.shape.iter().map(|&length| length as u64), element_bytes as u64).ok_or_else(overflow)?;
     let data_bytes = elements.checked_mul(element_bytes).ok_or_else(overflow)? as u64;
     if plan.shape.is_empty() || plan.shape.len() > MAX_DIMENSIONS {
         return Err(invalid("a shape has 1 to 8 dimensions"));
@@ -165,7 +168,7 @@ fn layout<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, schema_bytes:
     for (stored, &length) in header.shape.iter_mut().zip(plan.shape) {
         *stored = length as u64;
     }
-    header.creation_id = sys::random();
+    header.creation_id = sys::random()?;
     header.boot_id = sys::boot_id();
     header.created_ns = sys::realtime_nanoseconds();
     header.creator_start = sys::process_start();

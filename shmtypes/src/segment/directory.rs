@@ -1,10 +1,11 @@
 //! What operators do with a directory of segments: list, inspect, reap, unlink.
 //!
-//! Listing and inspecting take no lock, so they never make an attacher wait. Reaping asks first and locks only what
+//! Listing and inspecting take no lock where the file system has byte locks, so they never make an attacher wait there.
+//! (With whole-file locks there is no way of asking but trying.) Reaping asks first and locks only what
 //! seems unattached. Nothing here touches a file that is no segment of this crate.
 
-use super::attach::read_header;
-use super::detach::{self, Condition, Detached};
+use super::attach::{check_kind, read_header};
+use super::detach::{self, Condition, Detached, Target};
 use super::header::{Container, HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED, Header, Persist};
 use super::liveness;
 use super::name::{SegmentName, is_temporary};
@@ -137,7 +138,7 @@ impl SegmentDirectory {
         Ok(listing)
     }
 
-    /// What the segment's header and file say about it. Needs read access, takes no lock.
+    /// What the segment's header and file say about it. Needs read access; changes nothing.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::NotASegment`], or what is wrong with the segment.
@@ -231,13 +232,14 @@ impl SegmentDirectory {
         let attempt = || {
             let (file, status) = open_segment(&path, Access::ReadWrite)?;
             // A damaged segment may be removed as well; what carries no magic may not.
-            match read_header(&file, &status, &|_, _| Ok(())) {
+            let header = match read_header(&file, &status, &|_, _| Ok(())) {
                 Err(error) if matches!(error.kind(), ErrorKind::NotASegment { .. }) => return Err(error),
-                _ => {}
-            }
+                header => header.ok(),
+            };
             let rung = liveness::rung(&file, status.id)?;
             drop(file);
-            match detach::remove(&path, status.id, rung, condition)? {
+            let creation = header.map(|header| header.creation_id());
+            match detach::remove(&path, Target { file: status.id, creation, rung }, condition)? {
                 Detached::Removed => Ok(()),
                 Detached::LeftForOwner => Err(Error::new(ErrorKind::PermissionDenied { operation: "remove the name" })),
                 Detached::StillInUse if condition == Condition::Any => Err(Error::new(ErrorKind::Busy)),
@@ -286,7 +288,8 @@ pub(super) fn reap_orphan(path: &Path) -> Result<Detached> {
         return Ok(Detached::StillInUse);
     }
     drop(file);
-    Ok(detach::remove(path, status.id, rung, Condition::Unattached)?)
+    let target = Target { file: status.id, creation: Some(header.creation_id()), rung };
+    Ok(detach::remove(path, target, Condition::Unattached)?)
 }
 
 /// Removes a hidden file whose creator is gone.
@@ -297,12 +300,16 @@ fn reap_unfinished(path: &Path) -> Result<Detached> {
         Err(failure) => return Err(failure.into()),
     };
     let status = file.status()?;
+    // Before anything else is done to it: it may be a FIFO.
+    check_kind(&status)?;
     let rung = liveness::rung(&file, status.id)?;
-    if status.irregular.is_some() || rung.is_attached(&file)? {
+    if rung.is_attached(&file)? {
         return Ok(Detached::StillInUse);
     }
     drop(file);
-    Ok(detach::remove(path, status.id, rung, Condition::Unattached)?)
+    // Its name has 128 random bits.
+    let target = Target { file: status.id, creation: None, rung };
+    Ok(detach::remove(path, target, Condition::Unattached)?)
 }
 
 /// [`SegmentDirectory::list`] of /dev/shm.

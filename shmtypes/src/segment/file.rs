@@ -66,7 +66,7 @@ impl NewFile {
             return Ok(Self { file, id, place: Place::Linkable { method, rung } });
         }
         for _ in 0..PUBLICATION_ATTEMPTS {
-            let path = options.directory.join(&name::temporary());
+            let path = options.directory.join(&name::temporary()?);
             let file = Directory::create_named(&path).map_err(|failure| no_room(options, 0, failure))?;
             let hidden = HiddenName(Some(path));
             let status = file.status()?;
@@ -95,7 +95,7 @@ impl NewFile {
         self,
         options: &SegmentOptions,
         name: Option<SegmentName>,
-        fresh: fn() -> SegmentName,
+        fresh: fn() -> Result<SegmentName>,
     ) -> Result<(File, Option<Location>)> {
         let Self { file, id: _, place } = self;
         if let Place::Unnamed = place {
@@ -157,12 +157,12 @@ impl NewFile {
 fn named(
     options: &SegmentOptions,
     given: Option<SegmentName>,
-    fresh: fn() -> SegmentName,
+    fresh: fn() -> Result<SegmentName>,
     rung: Rung,
     mut publish: impl FnMut(&Path) -> Result<(), Failure>,
 ) -> Result<Location> {
     loop {
-        let name = given.clone().unwrap_or_else(fresh);
+        let name = given.clone().map_or_else(fresh, Ok)?;
         let path = options.directory.join(name.as_str());
         match publish(&path) {
             Ok(()) => return Ok(Location { name, path, rung }),

@@ -5,7 +5,7 @@
 //! user, and space never runs out.
 #![allow(unsafe_code, reason = "allocates the memory that stands for files")]
 
-use super::{Access, Failure, FileId, LinkMethod, Lock, LockByte, Space, Status};
+use super::{Access, Failure, FileId, FileSystem, LinkMethod, Lock, LockByte, Space, Status};
 use nix::errno::Errno;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::collections::HashMap;
@@ -157,6 +157,10 @@ impl File {
 
     pub(crate) fn status(&self) -> Result<Status, Failure> {
         Ok(self.0.node.status())
+    }
+
+    pub(crate) fn file_system(&self) -> Result<FileSystem, Failure> {
+        Ok(FileSystem::MEMORY)
     }
 
     pub(crate) fn is_writable(&self) -> Result<bool, Failure> {
@@ -377,6 +381,10 @@ pub(crate) fn process_id() -> u32 {
     1
 }
 
+pub(crate) fn overflow_user() -> u32 {
+    u32::MAX
+}
+
 pub(crate) fn effective_user() -> u32 {
     USER
 }
@@ -385,9 +393,9 @@ pub(crate) fn realtime_nanoseconds() -> u64 {
     0
 }
 
-pub(crate) fn random() -> [u8; 16] {
+pub(crate) fn random() -> Result<[u8; 16], Failure> {
     // An odd factor spreads the counter over all bits and keeps values apart.
-    u128::from(next()).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_ne_bytes()
+    Ok(u128::from(next()).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_ne_bytes())
 }
 
 pub(crate) fn boot_id() -> [u8; 16] {

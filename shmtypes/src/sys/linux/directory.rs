@@ -22,7 +22,9 @@ pub(crate) struct Directory {
 
 impl Directory {
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        let path = path.into();
+        // A process may change its working directory, and must find the name that it removes.
+        Self { path: std::path::absolute(&path).unwrap_or(path) }
     }
 
     pub(crate) fn join(&self, name: &str) -> PathBuf {
@@ -67,14 +69,25 @@ impl Directory {
 
     /// Gives an unnamed file a name, which must be free.
     pub(crate) fn link(method: LinkMethod, file: &File, path: &Path) -> Result<(), Failure> {
-        let result = match method {
+        let result = match Self::try_link(method, file, path) {
+            // Kernels before 6.10 want a capability for the empty path, which a process may have given up since the
+            // method was found.
+            Err(Errno::ENOENT | Errno::EPERM) if method == LinkMethod::EmptyPath => {
+                Self::try_link(LinkMethod::ProcSelfFd, file, path)
+            }
+            result => result,
+        };
+        result.map_err(|errno| Failure { operation: "give the segment its name", errno })
+    }
+
+    fn try_link(method: LinkMethod, file: &File, path: &Path) -> Result<(), Errno> {
+        match method {
             LinkMethod::EmptyPath => linkat(file.descriptor(), "", AT_FDCWD, path, AtFlags::AT_EMPTY_PATH),
             LinkMethod::ProcSelfFd => {
                 let proc = format!("/proc/self/fd/{}", file.descriptor().as_raw_fd());
                 linkat(AT_FDCWD, proc.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)
             }
-        };
-        result.map_err(|errno| Failure { operation: "give the segment its name", errno })
+        }
     }
 
     /// The way of linking that works for this process, found by linking to a name that cannot be free: the answer
@@ -92,7 +105,7 @@ impl Directory {
         }
         let taken = self.path.join(".");
         for (method, code) in [(LinkMethod::EmptyPath, EMPTY_PATH), (LinkMethod::ProcSelfFd, PROC_SELF_FD)] {
-            if matches!(Self::link(method, file, &taken), Err(Failure { errno: Errno::EEXIST, .. })) {
+            if matches!(Self::try_link(method, file, &taken), Err(Errno::EEXIST)) {
                 FOUND.store(code, Ordering::Relaxed);
                 return Some(method);
             }

@@ -1,6 +1,6 @@
 //! An open file description: contents, size, mode and byte locks.
 
-use super::super::{Access, Failure, Lock, LockByte, Status};
+use super::super::{Access, Failure, FileSystem, Lock, LockByte, Status};
 use super::Map;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, posix_fallocate};
@@ -56,6 +56,13 @@ impl File {
 
     pub(crate) fn status(&self) -> Result<Status, Failure> {
         fstat(&self.descriptor).map(Status::from).map_err(|errno| Failure { operation: "fstat", errno })
+    }
+
+    /// The kind of file system that the file is on (statfs(2), `f_type`).
+    pub(crate) fn file_system(&self) -> Result<FileSystem, Failure> {
+        let stat = nix::sys::statfs::fstatfs(&self.descriptor)
+            .map_err(|errno| Failure { operation: "ask for the file system", errno })?;
+        Ok(FileSystem(stat.filesystem_type().0 as u32))
     }
 
     /// Whether the description is open for writing.
@@ -174,7 +181,8 @@ impl File {
             Access::ReadWrite => OFlag::O_RDWR,
         };
         let path = format!("/proc/self/fd/{}", self.descriptor.as_raw_fd());
-        nix::fcntl::open(path.as_str(), flags | OFlag::O_CLOEXEC, Mode::empty())
+        let guarded = OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        nix::fcntl::open(path.as_str(), flags | guarded, Mode::empty())
             .map(Self::from)
             .map_err(|errno| Failure { operation: "reopen the segment", errno })
     }
@@ -202,7 +210,7 @@ fn byte_range(byte: LockByte, kind: i32) -> libc::flock {
 }
 
 /// Lengths and positions come from headers and options, where they are `u64`; what no `off_t` can hold becomes the
-/// greatest one, which every call refuses.
+/// greatest one, which every call refuses. (No lock byte is that large.)
 fn offset(bytes: u64) -> libc::off_t {
     libc::off_t::try_from(bytes).unwrap_or(libc::off_t::MAX)
 }
