@@ -167,14 +167,14 @@ impl File {
         }
     }
 
-    /// A second description of the same file.
+    /// A second description of the same file. Does not wait, as a FIFO would have it.
     pub(crate) fn reopen(&self, access: Access) -> Result<Self, Failure> {
         let flags = match access {
             Access::ReadOnly => OFlag::O_RDONLY,
             Access::ReadWrite => OFlag::O_RDWR,
         };
         let path = format!("/proc/self/fd/{}", self.descriptor.as_raw_fd());
-        nix::fcntl::open(path.as_str(), flags | OFlag::O_CLOEXEC, Mode::empty())
+        nix::fcntl::open(path.as_str(), flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())
             .map(Self::from)
             .map_err(|errno| Failure { operation: "reopen the segment", errno })
     }
