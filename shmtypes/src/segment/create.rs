@@ -9,6 +9,7 @@
 
 use super::attachment::{Attachment, Location};
 use super::detach::{self, Detached};
+use super::directory::no_directory;
 use super::header::{
     Container, HEADER_BYTES, HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED, Header, MAX_DIMENSIONS, MAX_SCHEMA_BYTES, PAGE,
     Persist, REGION_ALIGN,
@@ -30,6 +31,9 @@ pub(crate) struct Plan<'a> {
     /// Room for what changes but the data, in bytes.
     pub(crate) mutable_bytes: u32,
 }
+
+/// From this size on, memory that no file system limits is compared with what the machine has.
+const LARGE: u64 = 64 << 20;
 
 /// Segments that may have to be made again because a reaper took their hidden name for an orphan's.
 const PUBLICATION_ATTEMPTS: usize = 16;
@@ -85,7 +89,7 @@ impl Draft {
             make_room(&options.directory, name)?;
         }
 
-        let (file, id, place) = new_file(options, name)?;
+        let (file, id, place) = new_file(options, name, header.total_bytes)?;
         let (map, granted) = reserve_and_map(options, &file, header.total_bytes)?;
         header.optional_features = granted;
         if options.prefault {
@@ -151,7 +155,7 @@ impl Draft {
             Place::Unnamed => return Err(Error::new(ErrorKind::Unnamed)),
             Place::Linkable { name, method, rung } => {
                 let publish = |path: &Path| Directory::link(method, &file, path);
-                named(&options, name, rung, publish)?
+                named(&options, name, rung, header.total_bytes, publish)?
             }
             Place::Hidden { name, mut hidden, rung } => {
                 let publish = |path: &Path| {
@@ -160,7 +164,7 @@ impl Draft {
                     hidden.0 = None;
                     Ok(())
                 };
-                named(&options, name, rung, publish)?
+                named(&options, name, rung, header.total_bytes, publish)?
             }
         };
         let descriptor = location.rung.keeps_descriptor().then_some(file);
@@ -173,6 +177,7 @@ fn named(
     options: &SegmentOptions,
     given: Option<SegmentName>,
     rung: Rung,
+    total: u64,
     mut publish: impl FnMut(&Path) -> Result<(), Failure>,
 ) -> Result<Location> {
     loop {
@@ -182,7 +187,7 @@ fn named(
             Ok(()) => return Ok(Location { name, path, rung }),
             Err(Failure { errno: Errno::EEXIST, .. }) if given.is_none() => {}
             Err(Failure { errno: Errno::EEXIST, .. }) => return Err(taken(&path)),
-            Err(failure) => return Err(no_room(options, 0, failure)),
+            Err(failure) => return Err(no_room(options, total, failure)),
         }
     }
 }
@@ -197,7 +202,7 @@ fn make_room(directory: &Directory, name: &SegmentName) -> Result<()> {
     let path = directory.join(name.as_str());
     match Directory::status(&path) {
         Err(Failure { errno: Errno::ENOENT, .. }) => Ok(()),
-        Err(failure) => Err(failure.into()),
+        Err(failure) => Err(no_directory(directory, failure)),
         Ok(_) => match super::directory::reap_orphan(&path) {
             Ok(Detached::Removed | Detached::NameGone) => Ok(()),
             _ => Err(taken(&path)),
@@ -262,13 +267,13 @@ fn layout<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, schema_bytes:
 }
 
 /// A file that nobody else can reach, marked as attached.
-fn new_file(options: &SegmentOptions, name: Option<SegmentName>) -> Result<(File, FileId, Place)> {
+fn new_file(options: &SegmentOptions, name: Option<SegmentName>, total: u64) -> Result<(File, FileId, Place)> {
     if options.unnamed {
         let file = File::in_memory()?;
         let id = file.status()?.id;
         return Ok((file, id, Place::Unnamed));
     }
-    let unnamed = options.directory.create_unnamed().map_err(|failure| no_room(options, 0, failure))?;
+    let unnamed = options.directory.create_unnamed().map_err(|failure| no_room(options, total, failure))?;
     if let Some(file) = unnamed
         && let Some(method) = options.directory.link_method(&file)
     {
@@ -280,7 +285,7 @@ fn new_file(options: &SegmentOptions, name: Option<SegmentName>) -> Result<(File
     }
     for _ in 0..PUBLICATION_ATTEMPTS {
         let path = options.directory.join(&name::temporary());
-        let file = Directory::create_named(&path).map_err(|failure| no_room(options, 0, failure))?;
+        let file = Directory::create_named(&path).map_err(|failure| no_room(options, total, failure))?;
         let hidden = HiddenName(Some(path));
         let status = file.status()?;
         let rung = liveness::rung(&file, status.id)?;
@@ -306,6 +311,11 @@ fn reserve_and_map(options: &SegmentOptions, file: &File, total: u64) -> Result<
         Errno::ENOMEM | Errno::EOVERFLOW => Error::new(ErrorKind::NoAddressSpace { needed: total }),
         _ => failure.into(),
     };
+    // Filling huge pages one by one would use up all there is before it fails; and nothing limits a file in memory.
+    let ask_first = options.huge_pages || options.unnamed && total > LARGE;
+    if ask_first && available(options).is_some_and(|available| total > available) {
+        return Err(no_space(options, total));
+    }
     if !options.huge_pages {
         reserve()?;
         return Ok((file.map(bytes, Access::ReadWrite).map_err(no_address_space)?, 0));
@@ -323,8 +333,12 @@ fn reserve_and_map(options: &SegmentOptions, file: &File, total: u64) -> Result<
 }
 
 fn no_space(options: &SegmentOptions, needed: u64) -> Error {
-    let available = options.directory.space().map_or(0, |space| space.bytes);
-    Error::new(ErrorKind::NoSpace { needed, available })
+    Error::new(ErrorKind::NoSpace { needed, available: available(options).unwrap_or(0) })
+}
+
+/// How many bytes there are for a new segment at most.
+fn available(options: &SegmentOptions) -> Option<u64> {
+    if options.unnamed { Some(sys::memory_bytes()) } else { options.directory.space().map(|space| space.bytes) }
 }
 
 /// Tells a full file system, or one without inodes, from other failures.
@@ -334,6 +348,10 @@ fn no_room(options: &SegmentOptions, needed: u64, failure: Failure) -> Error {
             Some(space) if space.inodes == 0 => Error::new(ErrorKind::NoInodes),
             _ => no_space(options, needed),
         },
-        _ => failure.into(),
+        // Such as in /proc, whose directories take no files.
+        Errno::ENOENT if options.directory.is_there() => {
+            Error::new(ErrorKind::Unsupported { what: "new files in this directory" })
+        }
+        _ => no_directory(&options.directory, failure),
     }
 }

@@ -13,6 +13,7 @@ use crate::layout::describe::Layout;
 use crate::sys::{self, Access, Directory, Failure, File, Status};
 use nix::errno::Errno;
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -119,7 +120,7 @@ impl SegmentDirectory {
     /// If the directory cannot be read.
     pub fn list(&self) -> Result<Listing> {
         let mut listing = Listing::default();
-        let mut names = self.0.names()?;
+        let mut names = self.names()?;
         names.sort();
         for name in names {
             let name = name.to_string_lossy().into_owned();
@@ -189,7 +190,7 @@ impl SegmentDirectory {
     pub fn reap(&self) -> Result<Reaped> {
         detach::retry_deferred(None);
         let mut reaped = Reaped::default();
-        for name in self.0.names()? {
+        for name in self.names()? {
             let Some(name) = name.to_str() else { continue };
             let path = self.0.join(name);
             let bytes = Directory::status(&path).map_or(0, |status| status.reserved);
@@ -204,6 +205,10 @@ impl SegmentDirectory {
             }
         }
         Ok(reaped)
+    }
+
+    fn names(&self) -> Result<Vec<OsString>> {
+        self.0.names().map_err(|failure| no_directory(&self.0, failure))
     }
 
     /// Removes one segment that nobody is attached to, of either persist policy.
@@ -246,6 +251,16 @@ impl SegmentDirectory {
             }
         };
         attempt().map_err(|error: Error| error.on(name))
+    }
+}
+
+/// Tells a missing directory from other failures.
+pub(super) fn no_directory(directory: &Directory, failure: Failure) -> Error {
+    match failure.errno {
+        Errno::ENOENT | Errno::ENOTDIR if !directory.is_there() => {
+            Error::new(ErrorKind::NoDirectory { path: directory.path().to_owned() })
+        }
+        _ => failure.into(),
     }
 }
 

@@ -18,6 +18,11 @@ pub(crate) fn realtime_nanoseconds() -> u64 {
     since.as_nanos() as u64
 }
 
+/// How much memory this machine has, swap included.
+pub(crate) fn memory_bytes() -> u64 {
+    nix::sys::sysinfo::sysinfo().map_or(u64::MAX, |info| info.ram_total().saturating_add(info.swap_total()))
+}
+
 /// 16 random bytes (getrandom(2)).
 pub(crate) fn random() -> [u8; 16] {
     let mut bytes = [0; 16];

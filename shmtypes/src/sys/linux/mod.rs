@@ -7,7 +7,7 @@ mod map;
 
 pub(crate) use directory::Directory;
 pub(crate) use file::{File, Refusal};
-pub(crate) use host::{boot_id, effective_user, process_id, process_start, random, realtime_nanoseconds};
+pub(crate) use host::{boot_id, effective_user, memory_bytes, process_id, process_start, random, realtime_nanoseconds};
 pub(crate) use map::Map;
 
 use super::{FileId, Status};
