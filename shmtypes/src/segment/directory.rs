@@ -7,7 +7,7 @@ use super::attach::read_header;
 use super::detach::{self, Condition, Detached};
 use super::header::{Container, HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED, Header, Persist};
 use super::liveness;
-use super::name::{SegmentName, is_temporary};
+use super::name::{SegmentName, is_temporary, shown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::describe::Layout;
 use crate::sys::{self, Access, Directory, Failure, File, Status};
@@ -82,7 +82,8 @@ pub enum HugePages {
 pub struct Listing {
     /// The segments, by name.
     pub segments: Vec<SegmentInfo>,
-    /// Files with the magic of a segment that cannot be read as one, or not by this process, and why.
+    /// Files with the magic of a segment that cannot be read as one, or not by this process, and why. Names that no
+    /// segment can have are written as `{:?}` writes them, so that they can be printed.
     pub rejected: Vec<(String, Error)>,
 }
 
@@ -90,7 +91,7 @@ pub struct Listing {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Reaped {
-    /// The names that were removed.
+    /// The names that were removed; one that no segment can have as `{:?}` writes it.
     pub removed: Vec<String>,
     /// The memory that was freed with them, in bytes.
     pub bytes: u64,
@@ -124,14 +125,21 @@ impl SegmentDirectory {
         names.sort();
         for name in names {
             let name = name.to_string_lossy().into_owned();
+            // Just being built, or left half-built for `reap`.
+            if is_temporary(&name) {
+                continue;
+            }
             match self.examine(&name) {
-                Ok(info) => listing.segments.push(info),
+                Ok(info) => match SegmentName::new(&name) {
+                    Ok(_) => listing.segments.push(info),
+                    Err(error) => listing.rejected.push((shown(&name), error)),
+                },
                 Err(error) => match error.kind() {
                     // Not a segment, or gone since the directory was read.
                     ErrorKind::NotASegment { .. } | ErrorKind::NotFound => {}
                     // Without read access nobody knows whether it is one.
                     ErrorKind::PermissionDenied { .. } if SegmentName::new(&name).is_err() => {}
-                    _ => listing.rejected.push((name, error)),
+                    _ => listing.rejected.push((shown(&name), error)),
                 },
             }
         }
@@ -197,10 +205,10 @@ impl SegmentDirectory {
             let outcome = if is_temporary(name) { reap_unfinished(&path) } else { reap_orphan(&path) };
             match outcome {
                 Ok(Detached::Removed) => {
-                    reaped.removed.push(name.to_owned());
+                    reaped.removed.push(shown(name));
                     reaped.bytes += bytes;
                 }
-                Ok(Detached::LeftForOwner) => reaped.left_for_owner.push(name.to_owned()),
+                Ok(Detached::LeftForOwner) => reaped.left_for_owner.push(shown(name)),
                 _ => {}
             }
         }
@@ -279,7 +287,8 @@ fn open_segment(path: &Path, access: Access) -> Result<(File, Status)> {
     let status = file.status()?;
     let mut magic = [0; super::header::MAGIC.len()];
     if file.read_at(&mut magic, 0)? < magic.len() || magic != super::header::MAGIC {
-        return Err(Error::new(ErrorKind::NotASegment { found: "a file without its magic" }));
+        let found = if status.bytes == 0 { "an empty file" } else { "a file without its magic" };
+        return Err(Error::new(ErrorKind::NotASegment { found }));
     }
     refuse(&status)?;
     Ok((file, status))
@@ -306,6 +315,10 @@ pub(super) fn reap_orphan(path: &Path) -> Result<Detached> {
 
 /// Removes a hidden file whose creator is gone.
 fn reap_unfinished(path: &Path) -> Result<Detached> {
+    // Before opening: what is no regular file is not opened, let alone locked.
+    if Directory::status(path).is_ok_and(|status| status.irregular.is_some()) {
+        return Ok(Detached::StillInUse);
+    }
     let file = match Directory::open(path, Access::ReadOnly) {
         Ok(file) => file,
         Err(Failure { errno: Errno::ENOENT, .. }) => return Ok(Detached::NameGone),
