@@ -7,22 +7,17 @@
 //! The name never denotes a segment that is not ready, and a crash before step 3 leaves nothing. Where files cannot be
 //! unnamed, the segment is built under a hidden name and renamed; a crash then leaves a file that `reap` removes.
 
-use super::attachment::{Attachment, Location};
+use super::attachment::Attachment;
 use super::detach::{self, Detached};
-use super::directory::no_directory;
-use super::header::{
-    Container, HEADER_BYTES, HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED, Header, MAX_DIMENSIONS, MAX_SCHEMA_BYTES, PAGE,
-    Persist, REGION_ALIGN,
-};
-use super::liveness::{self, Rung};
-use super::name::{self, SegmentName};
+use super::file::{self, NewFile};
+use super::header::{Container, HEADER_BYTES, Header, MAX_DIMENSIONS, MAX_SCHEMA_BYTES, PAGE, Persist, REGION_ALIGN};
+use super::name::SegmentName;
 use super::options::{SegmentOptions, invalid};
 use crate::access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::ShmLayout;
-use crate::sys::{self, Access, Directory, Failure, File, FileId, LinkMethod, Map, Refusal};
+use crate::sys::{self, Access, Directory, Failure, Map};
 use nix::errno::Errno;
-use std::path::{Path, PathBuf};
 
 /// What a container asks of a new segment.
 pub(crate) struct Plan<'a> {
@@ -32,44 +27,14 @@ pub(crate) struct Plan<'a> {
     pub(crate) mutable_bytes: u32,
 }
 
-/// From this size on, memory that no file system limits is compared with what the machine has.
-const LARGE: u64 = 64 << 20;
-
-/// Segments that may have to be made again because a reaper took their hidden name for an orphan's.
-const PUBLICATION_ATTEMPTS: usize = 16;
-
 /// A segment without its name: nobody else can reach it.
 #[derive(Debug)]
 pub(crate) struct Draft {
     map: Map,
     header: Header,
-    file: File,
-    id: FileId,
-    place: Place,
+    file: NewFile,
+    name: Option<SegmentName>,
     options: SegmentOptions,
-}
-
-#[derive(Debug)]
-enum Place {
-    /// In memory, never to have a name.
-    Unnamed,
-    /// A file without a name, to be linked.
-    Linkable { name: Option<SegmentName>, method: LinkMethod, rung: Rung },
-    /// A file with a hidden name, to be renamed.
-    Hidden { name: Option<SegmentName>, hidden: HiddenName, rung: Rung },
-}
-
-/// A hidden name, removed unless it became a real one.
-#[derive(Debug)]
-struct HiddenName(Option<PathBuf>);
-
-impl Drop for HiddenName {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            // If this fails, `reap` removes the file.
-            let _ = Directory::unlink(path);
-        }
-    }
 }
 
 impl Draft {
@@ -89,13 +54,13 @@ impl Draft {
             make_room(&options.directory, name)?;
         }
 
-        let (file, id, place) = new_file(options, name, header.total_bytes)?;
-        let (map, granted) = reserve_and_map(options, &file, header.total_bytes)?;
+        let file = NewFile::create(options, header.total_bytes)?;
+        let (map, granted) = file.reserve_and_map(options)?;
         header.optional_features = granted;
         if options.prefault {
             map.populate(Access::ReadWrite)?;
         }
-        let mut draft = Self { map, header, file, id, place, options: options.clone() };
+        let mut draft = Self { map, header, file, name, options: options.clone() };
         draft.write_header(schema.as_bytes());
         Ok(draft)
     }
@@ -126,75 +91,19 @@ impl Draft {
 
     /// Whether nobody else can have reached the file: it has never had a name.
     pub(crate) fn is_private(&self) -> bool {
-        !matches!(self.place, Place::Hidden { .. })
+        self.file.is_private()
     }
 
     /// Completes the segment and gives it its name.
     pub(crate) fn publish(mut self) -> Result<Attachment> {
         self.write_bytes(0, &super::header::MAGIC);
-        let label = match &self.place {
-            Place::Linkable { name, .. } | Place::Hidden { name, .. } => {
-                name.as_ref().map_or("", SegmentName::as_str).to_owned()
-            }
-            Place::Unnamed => String::new(),
-        };
-        self.give_name().map_err(|error| error.on(&label))
+        let Self { map, header, file, name, options } = self;
+        let label = name.as_ref().map_or("", SegmentName::as_str).to_owned();
+        let id = file.id();
+        let (file, location) = file.publish(&options, name, SegmentName::fresh).map_err(|error| error.on(&label))?;
+        let keeps = location.as_ref().is_none_or(|location| location.rung.keeps_descriptor());
+        Ok(Attachment::new(map, header, id, location, keeps.then_some(file), Access::ReadWrite))
     }
-
-    fn give_name(self) -> Result<Attachment> {
-        let Self { map, header, file, id, place, options } = self;
-        if let Place::Unnamed = place {
-            file.seal_size()?;
-            return Ok(Attachment::new(map, header, id, None, Some(file), Access::ReadWrite));
-        }
-        // The umask took its part when the file was opened.
-        if file.status()?.mode != options.mode {
-            file.set_mode(options.mode)?;
-        }
-        let location = match place {
-            Place::Unnamed => return Err(Error::new(ErrorKind::Unnamed)),
-            Place::Linkable { name, method, rung } => {
-                let publish = |path: &Path| Directory::link(method, &file, path);
-                named(&options, name, rung, header.total_bytes, publish)?
-            }
-            Place::Hidden { name, mut hidden, rung } => {
-                let publish = |path: &Path| {
-                    let Some(from) = &hidden.0 else { return Ok(()) };
-                    Directory::rename(from, path)?;
-                    hidden.0 = None;
-                    Ok(())
-                };
-                named(&options, name, rung, header.total_bytes, publish)?
-            }
-        };
-        let descriptor = location.rung.keeps_descriptor().then_some(file);
-        Ok(Attachment::new(map, header, id, Some(location), descriptor, Access::ReadWrite))
-    }
-}
-
-/// Publishes under the given name, or under fresh ones until one is free.
-fn named(
-    options: &SegmentOptions,
-    given: Option<SegmentName>,
-    rung: Rung,
-    total: u64,
-    mut publish: impl FnMut(&Path) -> Result<(), Failure>,
-) -> Result<Location> {
-    loop {
-        let name = given.clone().unwrap_or_else(SegmentName::fresh);
-        let path = options.directory.join(name.as_str());
-        match publish(&path) {
-            Ok(()) => return Ok(Location { name, path, rung }),
-            Err(Failure { errno: Errno::EEXIST, .. }) if given.is_none() => {}
-            Err(Failure { errno: Errno::EEXIST, .. }) => return Err(taken(&path)),
-            Err(failure) => return Err(no_room(options, total, failure)),
-        }
-    }
-}
-
-fn taken(path: &Path) -> Error {
-    let owner = Directory::status(path).ok().map(|status| status.owner);
-    Error::new(ErrorKind::AlreadyExists { owner })
 }
 
 /// Fails early if the name is taken, and takes the name of a segment whose processes were all killed away.
@@ -202,10 +111,10 @@ fn make_room(directory: &Directory, name: &SegmentName) -> Result<()> {
     let path = directory.join(name.as_str());
     match Directory::status(&path) {
         Err(Failure { errno: Errno::ENOENT, .. }) => Ok(()),
-        Err(failure) => Err(no_directory(directory, failure)),
+        Err(failure) => Err(super::directory::no_directory(directory, failure)),
         Ok(_) => match super::directory::reap_orphan(&path) {
             Ok(Detached::Removed | Detached::NameGone) => Ok(()),
-            _ => Err(taken(&path)),
+            _ => Err(file::taken(&path)),
         },
     }
 }
@@ -264,94 +173,4 @@ fn layout<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, schema_bytes:
     header.creator_uid = sys::effective_user();
     header.set_type_name(T::SCHEMA.type_name().as_ref());
     Ok(header)
-}
-
-/// A file that nobody else can reach, marked as attached.
-fn new_file(options: &SegmentOptions, name: Option<SegmentName>, total: u64) -> Result<(File, FileId, Place)> {
-    if options.unnamed {
-        let file = File::in_memory()?;
-        let id = file.status()?.id;
-        return Ok((file, id, Place::Unnamed));
-    }
-    let unnamed = options.directory.create_unnamed().map_err(|failure| no_room(options, total, failure))?;
-    if let Some(file) = unnamed
-        && let Some(method) = options.directory.link_method(&file)
-    {
-        let id = file.status()?.id;
-        let rung = liveness::rung(&file, id)?;
-        // Nobody can hold a lock on a file without a name.
-        rung.lock_life(&file)?;
-        return Ok((file, id, Place::Linkable { name, method, rung }));
-    }
-    for _ in 0..PUBLICATION_ATTEMPTS {
-        let path = options.directory.join(&name::temporary());
-        let file = Directory::create_named(&path).map_err(|failure| no_room(options, total, failure))?;
-        let hidden = HiddenName(Some(path));
-        let status = file.status()?;
-        let rung = liveness::rung(&file, status.id)?;
-        // Between the creation and this lock a reaper may take the file for an orphan; then another one is made.
-        if rung.lock_life(&file)? && file.status()?.links == 1 {
-            return Ok((file, status.id, Place::Hidden { name, hidden, rung }));
-        }
-    }
-    Err(Error::new(ErrorKind::Busy))
-}
-
-/// Reserves the space, with huge pages if they are asked for, and maps it.
-fn reserve_and_map(options: &SegmentOptions, file: &File, total: u64) -> Result<(Map, u32)> {
-    let bytes = usize::try_from(total).map_err(|_| Error::new(ErrorKind::NoAddressSpace { needed: total }))?;
-    let reserve = || {
-        file.reserve(total).map_err(|refusal| match refusal {
-            Refusal::FileSizeLimit { limit } => Error::new(ErrorKind::FileSizeLimit { needed: total, limit }),
-            Refusal::NoSpace => no_space(options, total),
-            Refusal::Other(failure) => failure.into(),
-        })
-    };
-    let no_address_space = |failure: Failure| match failure.errno {
-        Errno::ENOMEM | Errno::EOVERFLOW => Error::new(ErrorKind::NoAddressSpace { needed: total }),
-        _ => failure.into(),
-    };
-    // Filling huge pages one by one would use up all there is before it fails; and nothing limits a file in memory.
-    let ask_first = options.huge_pages || options.unnamed && total > LARGE;
-    if ask_first && available(options).is_some_and(|available| total > available) {
-        return Err(no_space(options, total));
-    }
-    if !options.huge_pages {
-        reserve()?;
-        return Ok((file.map(bytes, Access::ReadWrite).map_err(no_address_space)?, 0));
-    }
-    // In this order: reserving first would fill the range with small pages, and collapsing those costs ten times more.
-    file.check_size_limit(total).map_err(|limit| Error::new(ErrorKind::FileSizeLimit { needed: total, limit }))?;
-    file.set_length(total).map_err(|failure| match failure.errno {
-        Errno::EFBIG | Errno::EINVAL => no_space(options, total),
-        _ => failure.into(),
-    })?;
-    let map = file.map_aligned(bytes, Access::ReadWrite).map_err(no_address_space)?;
-    let granted = if map.collapse().is_ok() { HUGE_PAGES_GRANTED } else { HUGE_PAGES_REFUSED };
-    reserve()?;
-    Ok((map, granted))
-}
-
-fn no_space(options: &SegmentOptions, needed: u64) -> Error {
-    Error::new(ErrorKind::NoSpace { needed, available: available(options).unwrap_or(0) })
-}
-
-/// How many bytes there are for a new segment at most.
-fn available(options: &SegmentOptions) -> Option<u64> {
-    if options.unnamed { Some(sys::memory_bytes()) } else { options.directory.space().map(|space| space.bytes) }
-}
-
-/// Tells a full file system, or one without inodes, from other failures.
-fn no_room(options: &SegmentOptions, needed: u64, failure: Failure) -> Error {
-    match failure.errno {
-        Errno::ENOSPC | Errno::EDQUOT => match options.directory.space() {
-            Some(space) if space.inodes == 0 => Error::new(ErrorKind::NoInodes),
-            _ => no_space(options, needed),
-        },
-        // Such as in /proc, whose directories take no files.
-        Errno::ENOENT if options.directory.is_there() => {
-            Error::new(ErrorKind::Unsupported { what: "new files in this directory" })
-        }
-        _ => no_directory(&options.directory, failure),
-    }
 }

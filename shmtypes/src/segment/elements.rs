@@ -77,7 +77,12 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     /// The address of element `index`.
     #[inline(always)]
     fn place(&self, index: usize) -> *mut T {
-        self.first.wrapping_byte_add(index * self.stride)
+        if self.stride == size_of::<T>() {
+            // The usual case apart: a multiplication by a constant is a shift, and a loop decides once.
+            self.first.wrapping_add(index)
+        } else {
+            self.first.wrapping_byte_add(index * self.stride)
+        }
     }
 
     /// Refuses what needs the elements side by side.

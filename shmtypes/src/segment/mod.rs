@@ -5,7 +5,8 @@
 //! | `name` | names, validated once |
 //! | `options` | what can be said before creating or opening |
 //! | `header` | the bytes at the start of every segment, and their checks |
-//! | `create` | build without a name, publish atomically |
+//! | `file` | build without a name, publish atomically |
+//! | `create` | a new segment: file, header, schema, data |
 //! | `attach` | every check before the first mapped byte |
 //! | `detach` | last one out removes the name; serialised, with retries |
 //! | `liveness` | the kernel lock that tells who is attached |
@@ -25,6 +26,7 @@ pub(crate) mod create;
 pub(crate) mod detach;
 pub(crate) mod directory;
 pub(crate) mod elements;
+pub(crate) mod file;
 pub(crate) mod header;
 pub(crate) mod lend;
 pub(crate) mod liveness;

@@ -1,0 +1,41 @@
+//! Safe sums, dot products and maps, against the same kernels on slices.
+
+use super::{KIB, MIB, numbers, size};
+use crate::Fallible;
+use crate::kernels::{self, Aligned};
+use crate::measure::{Log, cpu};
+use crate::report::{NULL, REFERENCE, Report, Target};
+use shmtypes::ShmArray;
+
+pub(super) fn measure(report: &mut Report) -> Fallible {
+    for (bytes, rounds, iterations) in [(64 * KIB, 60, 1000), (8 * MIB, 60, 6), (256 * MIB, 21, 1)] {
+        let n = numbers(bytes);
+        let (mut sum, mut dot, mut map) = (Log::default(), Log::default(), Log::default());
+        for _ in 0..rounds {
+            // Anew in every round: which physical pages a buffer gets decides more than the code does.
+            let (mut left, right) = (Aligned::new(n, 1.0), Aligned::new(n, 2.0));
+            let (mut null_left, null_right) = (Aligned::new(n, 1.0), Aligned::new(n, 2.0));
+            let shm_left = ShmArray::<f64>::create_with(n, |slots| slots.fill(1.0))?;
+            let shm_right = ShmArray::<f64>::create_with(n, |slots| slots.fill(2.0))?;
+            sum.round(&mut [
+                (REFERENCE, &mut || cpu(iterations, || kernels::sum(left.as_slice()))),
+                (NULL, &mut || cpu(iterations, || kernels::sum(null_left.as_slice()))),
+                ("shm", &mut || cpu(iterations, || kernels::shm_sum(&shm_left))),
+            ]);
+            dot.round(&mut [
+                (REFERENCE, &mut || cpu(iterations, || kernels::dot(left.as_slice(), right.as_slice()))),
+                (NULL, &mut || cpu(iterations, || kernels::dot(null_left.as_slice(), null_right.as_slice()))),
+                ("shm", &mut || cpu(iterations, || kernels::shm_dot(&shm_left, &shm_right))),
+            ]);
+            map.round(&mut [
+                (REFERENCE, &mut || cpu(iterations, || kernels::map_in_place(left.as_mut_slice()))),
+                (NULL, &mut || cpu(iterations, || kernels::map_in_place(null_left.as_mut_slice()))),
+                ("shm", &mut || cpu(iterations, || kernels::shm_map_in_place(&shm_left))),
+            ]);
+        }
+        for (what, log) in [("sum", &sum), ("dot", &dot), ("map_in_place", &map)] {
+            report.row(&format!("safe `{what}`, {}", size(bytes)), Target::AtLeast(0.95), log, "shm");
+        }
+    }
+    Ok(())
+}

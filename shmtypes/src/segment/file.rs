@@ -1,0 +1,215 @@
+//! A file that is built before it has its name.
+//!
+//! Unnamed (`O_TMPFILE`), its space reserved, mapped, and linked to its name when all is written. Where files cannot be
+//! unnamed it stands under a hidden name and is renamed; a crash then leaves a file that `reap` removes.
+
+use super::attachment::Location;
+use super::directory::no_directory;
+use super::header::{HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED};
+use super::liveness::{self, Rung};
+use super::name::{self, SegmentName};
+use super::options::SegmentOptions;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::{self, Access, Directory, Failure, File, FileId, LinkMethod, Map, Refusal};
+use nix::errno::Errno;
+use std::path::{Path, PathBuf};
+
+/// From this size on, memory that no file system limits is compared with what the machine has.
+const LARGE: u64 = 64 << 20;
+
+/// Files that may have to be made again because a reaper took their hidden name for an orphan's.
+const PUBLICATION_ATTEMPTS: usize = 16;
+
+/// A file without its name: nobody else can reach it.
+#[derive(Debug)]
+pub(crate) struct NewFile {
+    file: File,
+    id: FileId,
+    place: Place,
+    /// How many bytes it is to have.
+    total: u64,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// In memory, never to have a name.
+    Unnamed,
+    /// A file without a name, to be linked.
+    Linkable { method: LinkMethod, rung: Rung },
+    /// A file with a hidden name, to be renamed.
+    Hidden { hidden: HiddenName, rung: Rung },
+}
+
+/// A hidden name, removed unless it became a real one.
+#[derive(Debug)]
+struct HiddenName(Option<PathBuf>);
+
+impl Drop for HiddenName {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // If this fails, `reap` removes the file.
+            let _ = Directory::unlink(path);
+        }
+    }
+}
+
+impl NewFile {
+    /// A file that nobody else can reach, marked as attached. It is to have `total` bytes.
+    pub(crate) fn create(options: &SegmentOptions, total: u64) -> Result<Self> {
+        if options.unnamed {
+            let file = File::in_memory()?;
+            let id = file.status()?.id;
+            return Ok(Self { file, id, place: Place::Unnamed, total });
+        }
+        let unnamed = options.directory.create_unnamed().map_err(|failure| no_room(options, total, failure))?;
+        if let Some(file) = unnamed
+            && let Some(method) = options.directory.link_method(&file)
+        {
+            let id = file.status()?.id;
+            let rung = liveness::rung(&file, id)?;
+            // Nobody can hold a lock on a file without a name.
+            rung.lock_life(&file)?;
+            return Ok(Self { file, id, place: Place::Linkable { method, rung }, total });
+        }
+        for _ in 0..PUBLICATION_ATTEMPTS {
+            let path = options.directory.join(&name::temporary());
+            let file = Directory::create_named(&path).map_err(|failure| no_room(options, total, failure))?;
+            let hidden = HiddenName(Some(path));
+            let status = file.status()?;
+            let rung = liveness::rung(&file, status.id)?;
+            // Between the creation and this lock a reaper may take the file for an orphan; then another one is made.
+            if rung.lock_life(&file)? && file.status()?.links == 1 {
+                return Ok(Self { file, id: status.id, place: Place::Hidden { hidden, rung }, total });
+            }
+        }
+        Err(Error::new(ErrorKind::Busy))
+    }
+
+    /// What tells the file from every other.
+    pub(crate) fn id(&self) -> FileId {
+        self.id
+    }
+
+    /// Whether nobody else can have reached the file: it has never had a name.
+    pub(crate) fn is_private(&self) -> bool {
+        !matches!(self.place, Place::Hidden { .. })
+    }
+
+    /// Gives the file its mode and its name, or fresh names until one is free. Returns the file, and where it stands
+    /// if it has a name.
+    pub(crate) fn publish(
+        self,
+        options: &SegmentOptions,
+        name: Option<SegmentName>,
+        fresh: fn() -> SegmentName,
+    ) -> Result<(File, Option<Location>)> {
+        let Self { file, id: _, place, total } = self;
+        if let Place::Unnamed = place {
+            file.seal_size()?;
+            return Ok((file, None));
+        }
+        // The umask took its part when the file was opened.
+        if file.status()?.mode != options.mode {
+            file.set_mode(options.mode)?;
+        }
+        let location = match place {
+            Place::Unnamed => return Err(Error::new(ErrorKind::Unnamed)),
+            Place::Linkable { method, rung } => {
+                named(options, name, fresh, rung, total, |path| Directory::link(method, &file, path))?
+            }
+            Place::Hidden { mut hidden, rung } => named(options, name, fresh, rung, total, |path| {
+                let Some(from) = &hidden.0 else { return Ok(()) };
+                Directory::rename(from, path)?;
+                hidden.0 = None;
+                Ok(())
+            })?,
+        };
+        Ok((file, Some(location)))
+    }
+
+    /// Reserves the space, with huge pages if they are asked for, and maps it.
+    pub(crate) fn reserve_and_map(&self, options: &SegmentOptions) -> Result<(Map, u32)> {
+        let (file, total) = (&self.file, self.total);
+        let bytes = usize::try_from(total).map_err(|_| Error::new(ErrorKind::NoAddressSpace { needed: total }))?;
+        let reserve = || {
+            file.reserve(total).map_err(|refusal| match refusal {
+                Refusal::FileSizeLimit { limit } => Error::new(ErrorKind::FileSizeLimit { needed: total, limit }),
+                Refusal::NoSpace => no_space(options, total),
+                Refusal::Other(failure) => failure.into(),
+            })
+        };
+        let no_address_space = |failure: Failure| match failure.errno {
+            Errno::ENOMEM | Errno::EOVERFLOW => Error::new(ErrorKind::NoAddressSpace { needed: total }),
+            _ => failure.into(),
+        };
+        // Filling huge pages one by one would use up all there is before it fails; and nothing limits a file in memory.
+        let ask_first = options.huge_pages || options.unnamed && total > LARGE;
+        if ask_first && available(options).is_some_and(|available| total > available) {
+            return Err(no_space(options, total));
+        }
+        if !options.huge_pages {
+            reserve()?;
+            return Ok((file.map(bytes, Access::ReadWrite).map_err(no_address_space)?, 0));
+        }
+        // In this order: reserving first would fill the range with small pages, and collapsing those costs ten times more.
+        file.check_size_limit(total).map_err(|limit| Error::new(ErrorKind::FileSizeLimit { needed: total, limit }))?;
+        file.set_length(total).map_err(|failure| match failure.errno {
+            Errno::EFBIG | Errno::EINVAL => no_space(options, total),
+            _ => failure.into(),
+        })?;
+        let map = file.map_aligned(bytes, Access::ReadWrite).map_err(no_address_space)?;
+        let granted = if map.collapse().is_ok() { HUGE_PAGES_GRANTED } else { HUGE_PAGES_REFUSED };
+        reserve()?;
+        Ok((map, granted))
+    }
+}
+
+/// Publishes under the given name, or under fresh ones until one is free.
+fn named(
+    options: &SegmentOptions,
+    given: Option<SegmentName>,
+    fresh: fn() -> SegmentName,
+    rung: Rung,
+    total: u64,
+    mut publish: impl FnMut(&Path) -> Result<(), Failure>,
+) -> Result<Location> {
+    loop {
+        let name = given.clone().unwrap_or_else(fresh);
+        let path = options.directory.join(name.as_str());
+        match publish(&path) {
+            Ok(()) => return Ok(Location { name, path, rung }),
+            Err(Failure { errno: Errno::EEXIST, .. }) if given.is_none() => {}
+            Err(Failure { errno: Errno::EEXIST, .. }) => return Err(taken(&path)),
+            Err(failure) => return Err(no_room(options, total, failure)),
+        }
+    }
+}
+
+pub(crate) fn taken(path: &Path) -> Error {
+    let owner = Directory::status(path).ok().map(|status| status.owner);
+    Error::new(ErrorKind::AlreadyExists { owner })
+}
+
+fn no_space(options: &SegmentOptions, needed: u64) -> Error {
+    Error::new(ErrorKind::NoSpace { needed, available: available(options).unwrap_or(0) })
+}
+
+/// How many bytes there are for a new segment at most.
+fn available(options: &SegmentOptions) -> Option<u64> {
+    if options.unnamed { Some(sys::memory_bytes()) } else { options.directory.space().map(|space| space.bytes) }
+}
+
+/// Tells a full file system, or one without inodes, from other failures.
+fn no_room(options: &SegmentOptions, needed: u64, failure: Failure) -> Error {
+    match failure.errno {
+        Errno::ENOSPC | Errno::EDQUOT => match options.directory.space() {
+            Some(space) if space.inodes == 0 => Error::new(ErrorKind::NoInodes),
+            _ => no_space(options, needed),
+        },
+        // Such as in /proc, whose directories take no files.
+        Errno::ENOENT if options.directory.is_there() => {
+            Error::new(ErrorKind::Unsupported { what: "new files in this directory" })
+        }
+        _ => no_directory(&options.directory, failure),
+    }
+}
