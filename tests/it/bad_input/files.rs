@@ -302,3 +302,49 @@ fn descriptors_of_other_things_are_refused() {
     assert_eq!(kind(from(open(&folder.file("a"), false))), refused);
     assert_eq!(array.close().unwrap(), Detached::Removed);
 }
+
+#[test]
+fn a_segment_opened_read_only_is_mapped_read_only() {
+    let folder = Folder::new();
+    let array = folder.options("a").mode(0o400).create_from_slice(&[1_u64, 2, 3]).unwrap();
+    let modes = || -> Vec<String> {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        // The writable mapping was made before the file had a name, and stays under the number that it had then.
+        let of_file = maps.lines().filter(|line| line.ends_with(folder.file("a").to_str().unwrap()));
+        of_file.map(|line| line.split_ascii_whitespace().nth(1).unwrap().to_owned()).collect()
+    };
+    let read_only = folder.options::<u64>("a").open_read_only().unwrap();
+    assert_eq!(read_only.to_vec().unwrap(), [1, 2, 3]);
+    assert!(modes().contains(&"r--s".to_owned()), "{:?}", modes());
+    drop(array);
+    assert_eq!(modes(), ["r--s"]);
+}
+
+/// A process of the same user that keeps everybody out, as a remover does for a moment.
+#[test]
+fn a_segment_whose_lock_is_held_for_ever_is_busy() {
+    use nix::fcntl::{FcntlArg, fcntl};
+    use nix::libc;
+    let folder = Folder::new();
+    folder.options("a").persist(Persist::Keep).create_from_slice(&[1_u64, 2, 3]).unwrap();
+    let file = fs::File::options().read(true).write(true).open(folder.file("a")).unwrap();
+    let life = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 1 << 62,
+        l_len: 1,
+        l_pid: 0,
+    };
+    fcntl(&file, FcntlArg::F_OFD_SETLK(&life)).unwrap();
+    let error = folder.options::<u64>("a").open().map(drop).unwrap_err();
+    assert_eq!((error.kind(), error.fault()), (&ErrorKind::Busy, Fault::State));
+    assert_eq!(
+        error.to_string(),
+        r#""a": another process is removing it and does not get on (try again; a process that is stopped inside a removal blocks the segment until it goes on)"#
+    );
+    assert_eq!(kind(folder.options::<u64>("a").open_read_only()), ErrorKind::Busy);
+    assert_eq!(folder.segments().inspect("a").unwrap().shape, [3], "inspecting takes no lock");
+    assert_eq!(kind(folder.segments().reap_named("a")), ErrorKind::InUse);
+    drop(file);
+    assert_eq!(folder.options::<u64>("a").open().unwrap().to_vec().unwrap(), [1, 2, 3]);
+}

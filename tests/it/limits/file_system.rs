@@ -4,7 +4,7 @@ use super::{constructors, kind};
 use shmtypes::{Detached, ErrorKind, Fault, Persist, SegmentDirectory, ShmArray};
 use shmtypes_tests::folder::Folder;
 use shmtypes_tests::tour::{tour, unnamed_tour};
-use shmtypes_tests::world::{inside, private_shm};
+use shmtypes_tests::world::{inside, mounts, private_shm};
 use std::fs;
 use std::path::Path;
 
@@ -164,9 +164,8 @@ fn a_missing_directory_is_named() {
 
 #[test]
 fn a_machine_without_dev_shm_says_so() {
-    let mut world = private_shm("size=64k");
     // The file system under /dev/shm is gone, and the directory with it.
-    world[6] = "mount -t tmpfs tmpfs /dev && exec \"$0\" \"$@\"".to_owned();
+    let world = mounts("mount -t tmpfs tmpfs /dev");
     inside(&world, "limits::file_system::a_machine_without_dev_shm_says_so", || {
         let expected = ErrorKind::NoDirectory { path: SHM.into() };
         for (constructor, result) in constructors(Path::new(SHM), 10) {
@@ -200,15 +199,7 @@ fn file_systems_that_hold_no_segments_are_refused() {
 
 #[test]
 fn a_machine_without_proc_works() {
-    let world = [
-        "unshare",
-        "--mount",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        "mount -t tmpfs tmpfs /proc && exec \"$0\" \"$@\"",
-    ];
+    let world = mounts("mount -t tmpfs tmpfs /proc");
     inside(&world, "limits::file_system::a_machine_without_proc_works", || {
         assert!(fs::read_dir("/proc").unwrap().next().is_none());
         let folder = Folder::new();

@@ -100,12 +100,12 @@ fn a_full_file_system_at_each_step_is_no_space() {
     }
 }
 
-/// The numbers of the shared mappings among all mappings that the peer program makes.
-fn shared_mappings(arguments: &[&str]) -> Vec<usize> {
+/// The lines of the system call `call` that the peer program makes.
+fn traced(call: &str, arguments: &[&str]) -> Vec<String> {
     let log = Folder::below(&std::env::temp_dir());
     let file = log.file("log");
     let status = Command::new("strace")
-        .args(["--quiet=all", "--trace=mmap", "--output"])
+        .args(["--quiet=all", &format!("--trace={call}"), "--output"])
         .arg(&file)
         .arg(INPUT)
         .args(arguments)
@@ -114,11 +114,35 @@ fn shared_mappings(arguments: &[&str]) -> Vec<usize> {
         .unwrap_or_else(|error| panic!("strace: {error}; is it installed?"));
     assert!(status.success());
     let text = fs::read_to_string(&file).unwrap();
-    let calls = text.lines().filter(|line| line.starts_with("mmap("));
-    let shared: Vec<usize> =
-        calls.enumerate().filter(|(_, line)| line.contains("MAP_SHARED")).map(|(index, _)| index + 1).collect();
-    assert!(!shared.is_empty(), "{text}");
+    text.lines().filter(|line| line.starts_with(&format!("{call}("))).map(str::to_owned).collect()
+}
+
+/// The numbers of the shared mappings among all mappings that the peer program makes.
+fn shared_mappings(arguments: &[&str]) -> Vec<usize> {
+    let calls = traced("mmap", arguments);
+    let shared = calls.iter().enumerate().filter(|(_, line)| line.contains("MAP_SHARED"));
+    let shared: Vec<usize> = shared.map(|(index, _)| index + 1).collect();
+    assert!(!shared.is_empty(), "{calls:?}");
     shared
+}
+
+/// So that no sticky directory's rule about O_CREAT (sysctl fs.protected_regular) ever concerns it, no link is followed,
+/// and no FIFO is waited for.
+#[test]
+fn attaching_never_creates_follows_or_waits() {
+    let folder = Folder::new();
+    let path = folder.path().to_str().unwrap();
+    folder.options("a").persist(Persist::Keep).create_from_slice(&[1_u64, 2, 3]).unwrap();
+    for arguments in [&["attach-once", path, "a"][..], &["open", path, "a", "owner"], &["leave", path, "a"]] {
+        let opened: Vec<String> =
+            traced("openat", arguments).into_iter().filter(|line| line.contains(&format!("{path}/a"))).collect();
+        assert!(!opened.is_empty());
+        for line in opened {
+            assert!(!line.contains("O_CREAT") && !line.contains("O_TRUNC"), "{line}");
+            let flags = ["O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY"];
+            assert!(flags.iter().all(|flag| line.contains(flag)), "{line}");
+        }
+    }
 }
 
 #[test]
