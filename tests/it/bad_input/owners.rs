@@ -10,28 +10,19 @@ const STRANGER: u32 = 54_321;
 
 /// What the peer program says as another user.
 fn as_stranger(arguments: &[&str]) -> Vec<String> {
+    // At a path that every user can reach.
+    let reachable = Folder::below(&std::env::temp_dir());
+    fs::set_permissions(reachable.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::copy(crate::INPUT, reachable.file("peer")).unwrap();
     let user = STRANGER.to_string();
     let output = Command::new("setpriv")
         .args(["--reuid", &user, "--regid", &user, "--clear-groups"])
-        .arg(reachable_peer())
+        .arg(reachable.file("peer"))
         .args(arguments)
         .output()
         .expect("setpriv; is util-linux installed?");
     assert!(output.status.success(), "setpriv, which needs root: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
-}
-
-/// The peer program at a path that every user can reach.
-fn reachable_peer() -> std::path::PathBuf {
-    use std::sync::OnceLock;
-    static COPY: OnceLock<Folder> = OnceLock::new();
-    let folder = COPY.get_or_init(|| {
-        let folder = Folder::below(&std::env::temp_dir());
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        fs::copy(crate::INPUT, folder.file("peer")).unwrap();
-        folder
-    });
-    folder.file("peer")
 }
 
 /// A directory like /dev/shm: everybody may create, and remove what is his.
