@@ -111,7 +111,7 @@ fn a_read_only_file_system_can_be_read() {
         fs::write("/dev/shm/orphan", orphan).unwrap();
         ShmArray::<u64>::options().name("kept").persist(Persist::Keep).create_from_slice(&[1, 2, 3]).unwrap();
         drop(folder);
-        let status = std::process::Command::new("mount").args(["-o", "remount,ro", SHM]).status().expect("mount");
+        let status = std::process::Command::new("mount").args(["-o", "remount,bind,ro", SHM]).status().expect("mount");
         assert!(status.success());
 
         let refused = ErrorKind::PermissionDenied { operation: "write to a read-only file system" };
