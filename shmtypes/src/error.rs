@@ -167,11 +167,16 @@ pub enum ErrorKind {
         /// What should stand there.
         expected: &'static str,
     },
+    /// The directory for segments is missing.
+    NoDirectory {
+        /// Its path.
+        path: std::path::PathBuf,
+    },
     /// The file system has no room.
     NoSpace {
         /// How many bytes were to be reserved.
         needed: u64,
-        /// How many are free.
+        /// How many are free; where no file system sets a limit, how much memory the machine has.
         available: u64,
     },
     /// The file system has room, but for no further file.
@@ -276,7 +281,8 @@ impl Error {
             | K::Truncated { .. }
             | K::Sparse { .. }
             | K::InvalidValue { .. } => Fault::Peer,
-            K::NoSpace { .. }
+            K::NoDirectory { .. }
+            | K::NoSpace { .. }
             | K::NoInodes
             | K::FileSizeLimit { .. }
             | K::NoAddressSpace { .. }
@@ -313,6 +319,7 @@ impl Error {
             }
             K::Strided { .. } => "the segment's type has further fields: use `get`, `set`, `at` or `iter`",
             K::InvalidValue { .. } => "a peer wrote bytes that its type does not allow",
+            K::NoDirectory { .. } => "mount a tmpfs there, or name another directory with `.dir(path)`",
             K::NoSpace { .. } => {
                 "remove unused segments (`shmtypes::reap`), or enlarge /dev/shm: \
                  `mount -o remount,size=…`, `docker run --shm-size=…`"
@@ -385,6 +392,7 @@ impl fmt::Display for ErrorKind {
                 }
                 write!(f, "{found:#x} is not {expected}")
             }
+            Self::NoDirectory { path } => write!(f, "there is no directory {path:?}"),
             Self::NoSpace { needed, available } => {
                 write!(f, "no space: {needed} bytes are needed and {available} are free")
             }
@@ -435,7 +443,7 @@ impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         use std::io::ErrorKind as Io;
         let kind = match error.kind() {
-            ErrorKind::NotFound => Io::NotFound,
+            ErrorKind::NotFound | ErrorKind::NoDirectory { .. } => Io::NotFound,
             ErrorKind::AlreadyExists { .. } => Io::AlreadyExists,
             ErrorKind::PermissionDenied { .. } | ErrorKind::Untrusted { .. } => Io::PermissionDenied,
             ErrorKind::InvalidName { .. }

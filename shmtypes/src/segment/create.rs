@@ -56,8 +56,8 @@ impl Draft {
             make_room(&options.directory, name)?;
         }
 
-        let file = NewFile::create(options)?;
-        let (map, granted) = file.reserve_and_map(options, header.total_bytes)?;
+        let file = NewFile::create(options, header.total_bytes)?;
+        let (map, granted) = file.reserve_and_map(options)?;
         header.optional_features = granted;
         if options.prefault {
             map.populate(Access::ReadWrite)?;
@@ -113,7 +113,7 @@ fn make_room(directory: &Directory, name: &SegmentName) -> Result<()> {
     let path = directory.join(name.as_str());
     match Directory::status(&path) {
         Err(Failure { errno: Errno::ENOENT, .. }) => Ok(()),
-        Err(failure) => Err(failure.into()),
+        Err(failure) => Err(super::directory::no_directory(directory, failure)),
         Ok(_) => match super::directory::reap_orphan(&path) {
             Ok(Detached::Removed | Detached::NameGone) => Ok(()),
             _ => Err(file::taken(&path)),

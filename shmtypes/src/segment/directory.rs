@@ -8,12 +8,13 @@ use super::attach::{check_kind, read_header};
 use super::detach::{self, Condition, Detached, Target};
 use super::header::{Container, HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED, Header, Persist};
 use super::liveness;
-use super::name::{SegmentName, is_temporary};
+use super::name::{SegmentName, is_temporary, shown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::describe::Layout;
 use crate::sys::{self, Access, Directory, Failure, File, Status};
 use nix::errno::Errno;
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -82,7 +83,8 @@ pub enum HugePages {
 pub struct Listing {
     /// The segments, by name.
     pub segments: Vec<SegmentInfo>,
-    /// Files with the magic of a segment that cannot be read as one, or not by this process, and why.
+    /// Files with the magic of a segment that cannot be read as one, or not by this process, and why. Names that no
+    /// segment can have are written as `{:?}` writes them, so that they can be printed.
     pub rejected: Vec<(String, Error)>,
 }
 
@@ -90,7 +92,7 @@ pub struct Listing {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Reaped {
-    /// The names that were removed.
+    /// The names that were removed; one that no segment can have as `{:?}` writes it.
     pub removed: Vec<String>,
     /// The memory that was freed with them, in bytes.
     pub bytes: u64,
@@ -120,18 +122,25 @@ impl SegmentDirectory {
     /// If the directory cannot be read.
     pub fn list(&self) -> Result<Listing> {
         let mut listing = Listing::default();
-        let mut names = self.0.names()?;
+        let mut names = self.names()?;
         names.sort();
         for name in names {
             let name = name.to_string_lossy().into_owned();
+            // Just being built, or left half-built for `reap`.
+            if is_temporary(&name) {
+                continue;
+            }
             match self.examine(&name) {
-                Ok(info) => listing.segments.push(info),
+                Ok(info) => match SegmentName::new(&name) {
+                    Ok(_) => listing.segments.push(info),
+                    Err(error) => listing.rejected.push((shown(&name), error)),
+                },
                 Err(error) => match error.kind() {
                     // Not a segment, or gone since the directory was read.
                     ErrorKind::NotASegment { .. } | ErrorKind::NotFound => {}
                     // Without read access nobody knows whether it is one.
                     ErrorKind::PermissionDenied { .. } if SegmentName::new(&name).is_err() => {}
-                    _ => listing.rejected.push((name, error)),
+                    _ => listing.rejected.push((shown(&name), error)),
                 },
             }
         }
@@ -190,21 +199,25 @@ impl SegmentDirectory {
     pub fn reap(&self) -> Result<Reaped> {
         detach::retry_deferred(None);
         let mut reaped = Reaped::default();
-        for name in self.0.names()? {
+        for name in self.names()? {
             let Some(name) = name.to_str() else { continue };
             let path = self.0.join(name);
             let bytes = Directory::status(&path).map_or(0, |status| status.reserved);
             let outcome = if is_temporary(name) { reap_unfinished(&path) } else { reap_orphan(&path) };
             match outcome {
                 Ok(Detached::Removed) => {
-                    reaped.removed.push(name.to_owned());
+                    reaped.removed.push(shown(name));
                     reaped.bytes += bytes;
                 }
-                Ok(Detached::LeftForOwner) => reaped.left_for_owner.push(name.to_owned()),
+                Ok(Detached::LeftForOwner) => reaped.left_for_owner.push(shown(name)),
                 _ => {}
             }
         }
         Ok(reaped)
+    }
+
+    fn names(&self) -> Result<Vec<OsString>> {
+        self.0.names().map_err(|failure| no_directory(&self.0, failure))
     }
 
     /// Removes one segment that nobody is attached to, of either persist policy.
@@ -251,6 +264,16 @@ impl SegmentDirectory {
     }
 }
 
+/// Tells a missing directory from other failures.
+pub(super) fn no_directory(directory: &Directory, failure: Failure) -> Error {
+    match failure.errno {
+        Errno::ENOENT | Errno::ENOTDIR if !directory.is_there() => {
+            Error::new(ErrorKind::NoDirectory { path: directory.path().to_owned() })
+        }
+        _ => failure.into(),
+    }
+}
+
 /// Opens a regular file with one name and contents.
 fn open_segment(path: &Path, access: Access) -> Result<(File, Status)> {
     let refuse = |status: &Status| match status.irregular {
@@ -266,7 +289,8 @@ fn open_segment(path: &Path, access: Access) -> Result<(File, Status)> {
     let status = file.status()?;
     let mut magic = [0; super::header::MAGIC.len()];
     if file.read_at(&mut magic, 0)? < magic.len() || magic != super::header::MAGIC {
-        return Err(Error::new(ErrorKind::NotASegment { found: "a file without its magic" }));
+        let found = if status.bytes == 0 { "an empty file" } else { "a file without its magic" };
+        return Err(Error::new(ErrorKind::NotASegment { found }));
     }
     refuse(&status)?;
     Ok((file, status))
@@ -294,6 +318,10 @@ pub(super) fn reap_orphan(path: &Path) -> Result<Detached> {
 
 /// Removes a hidden file whose creator is gone.
 fn reap_unfinished(path: &Path) -> Result<Detached> {
+    // Before opening: what is no regular file is not opened, let alone locked.
+    if Directory::status(path).is_ok_and(|status| status.irregular.is_some()) {
+        return Ok(Detached::StillInUse);
+    }
     let file = match Directory::open(path, Access::ReadOnly) {
         Ok(file) => file,
         Err(Failure { errno: Errno::ENOENT, .. }) => return Ok(Detached::NameGone),

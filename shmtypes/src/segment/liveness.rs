@@ -87,15 +87,24 @@ pub(crate) fn rung(file: &File, id: FileId) -> Result<Rung> {
 fn probe(file: &File) -> Result<Rung> {
     let random = sys::random()?;
     let byte = LockByte::probe(u32::from_ne_bytes([random[0], random[1], random[2], random[3]]));
-    // Without /proc the file cannot be opened anew; a kept descriptor works wherever byte locks do.
-    let second = file.reopen(Access::ReadOnly);
+    // Without /proc the file cannot be opened anew; a kept descriptor works wherever byte locks do. Being out of
+    // descriptors says nothing about the file system, and must not decide for the rest of the process.
+    let second = match file.reopen(Access::ReadOnly) {
+        Err(failure) if matches!(failure.errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) => {
+            return Err(failure.into());
+        }
+        second => second,
+    };
     let locked = match &second {
         Ok(second) => second.lock(byte, Lock::Shared),
         Err(_) => file.lock(byte, Lock::Shared),
     };
     match (locked, second) {
         (Ok(true), Ok(second)) => {
-            let map = second.map(1, Access::ReadOnly)?;
+            let map = second.map(1, Access::ReadOnly).map_err(|failure| match failure.errno {
+                Errno::ENOMEM => Error::new(ErrorKind::NoAddressSpace { needed: 1 }),
+                _ => failure.into(),
+            })?;
             drop(second);
             let kept = file.is_locked(byte)?;
             drop(map);

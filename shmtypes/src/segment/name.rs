@@ -51,6 +51,12 @@ impl fmt::Debug for SegmentName {
     }
 }
 
+/// A name that another program may have chosen, with everything spelled out that could disturb a terminal. A valid
+/// name stays as it is.
+pub(crate) fn shown(name: &str) -> String {
+    name.escape_debug().collect()
+}
+
 /// A hidden name to build a segment under.
 pub(crate) fn temporary() -> Result<String> {
     let random = u128::from_ne_bytes(sys::random()?);

@@ -375,6 +375,18 @@ impl Directory {
     pub(crate) fn space(&self) -> Option<Space> {
         None
     }
+
+    pub(crate) fn is_there(&self) -> bool {
+        true
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+pub(crate) fn memory_bytes() -> u64 {
+    isize::MAX as u64
 }
 
 pub(crate) fn process_id() -> u32 {

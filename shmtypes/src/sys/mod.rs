@@ -42,7 +42,9 @@ impl From<Failure> for Error {
         let kind = match errno {
             Errno::ENOENT => ErrorKind::NotFound,
             Errno::EEXIST => ErrorKind::AlreadyExists { owner: None },
-            Errno::EACCES | Errno::EPERM | Errno::EROFS => ErrorKind::PermissionDenied { operation },
+            Errno::EACCES | Errno::EPERM => ErrorKind::PermissionDenied { operation },
+            Errno::EROFS => ErrorKind::PermissionDenied { operation: "write to a read-only file system" },
+            Errno::ENOSYS | Errno::EOPNOTSUPP => ErrorKind::Unsupported { what: operation },
             Errno::EMFILE | Errno::ENFILE => ErrorKind::TooManyFiles,
             Errno::ELOOP => ErrorKind::NotASegment { found: "a symbolic link" },
             _ => ErrorKind::Os { operation, errno: errno as i32 },

@@ -137,6 +137,19 @@ impl Directory {
     /// The free room of the directory's file system.
     pub(crate) fn space(&self) -> Option<Space> {
         let stat = nix::sys::statvfs::statvfs(&self.path).ok()?;
-        Some(Space { bytes: stat.blocks_available() * stat.fragment_size(), inodes: stat.files_available() })
+        // A tmpfs without a limit says 0 of 0 (tmpfs(5), `size` and `nr_inodes`).
+        let limited = stat.blocks() != 0;
+        let bytes = if limited { stat.blocks_available() * stat.fragment_size() } else { super::memory_bytes() };
+        let inodes = if stat.files() == 0 { u64::MAX } else { stat.files_available() };
+        Some(Space { bytes, inodes })
+    }
+
+    /// Whether it exists.
+    pub(crate) fn is_there(&self) -> bool {
+        self.path.is_dir()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 }

@@ -174,7 +174,7 @@ impl File {
         }
     }
 
-    /// A second description of the same file.
+    /// A second description of the same file. Does not wait, as a FIFO would have it.
     pub(crate) fn reopen(&self, access: Access) -> Result<Self, Failure> {
         let flags = match access {
             Access::ReadOnly => OFlag::O_RDONLY,

@@ -21,6 +21,11 @@ pub(crate) fn realtime_nanoseconds() -> u64 {
     since.as_nanos() as u64
 }
 
+/// How much memory this machine has, swap included.
+pub(crate) fn memory_bytes() -> u64 {
+    nix::sys::sysinfo::sysinfo().map_or(u64::MAX, |info| info.ram_total().saturating_add(info.swap_total()))
+}
+
 /// 16 random bytes, of getrandom(2), or of /dev/urandom where a filter forbids the call.
 pub(crate) fn random() -> Result<[u8; 16], Failure> {
     let mut bytes = [0; 16];

@@ -8,7 +8,7 @@ mod map;
 pub(crate) use directory::Directory;
 pub(crate) use file::{File, Refusal};
 pub(crate) use host::{
-    boot_id, effective_user, overflow_user, process_id, process_start, random, realtime_nanoseconds,
+    boot_id, effective_user, memory_bytes, overflow_user, process_id, process_start, random, realtime_nanoseconds,
 };
 pub(crate) use map::Map;
 
