@@ -73,6 +73,17 @@ fn blocks_round_trip<L: BlockLane, T: bytemuck::Pod + PartialEq + core::fmt::Deb
         // SAFETY: as above; the block is initialised.
         unsafe { L::store(&buffer, first, count) };
         assert_eq!(&bytemuck::cast_slice::<u64, u8>(&memory)[..bytes.len()], &bytes[..]);
+
+        if count == full && L::is_wide(first) {
+            let mut buffer = L::Buffer::new::<T>();
+            // SAFETY: a full block at a wide address.
+            unsafe { L::load_wide(&mut buffer, first.cast_const()) };
+            memory.fill(0);
+            let first: *mut T = memory.as_mut_ptr().cast();
+            // SAFETY: as above; the block is initialised.
+            unsafe { L::store_wide(&buffer, first) };
+            assert_eq!(&bytemuck::cast_slice::<u64, u8>(&memory)[..bytes.len()], &bytes[..]);
+        }
     }
 }
 
