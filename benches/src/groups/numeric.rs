@@ -11,10 +11,15 @@ pub(super) fn measure(report: &mut Report) -> Fallible {
     for (bytes, rounds, iterations) in [(64 * KIB, 60, 1000), (8 * MIB, 60, 6), (256 * MIB, 21, 1)] {
         let n = numbers(bytes);
         let (mut sum, mut dot, mut map) = (Log::default(), Log::default(), Log::default());
-        for _ in 0..rounds {
+        for round in 0..rounds {
             // Anew in every round: which physical pages a buffer gets decides more than the code does.
-            let (mut left, right) = (Aligned::new(n, 1.0), Aligned::new(n, 2.0));
-            let (mut null_left, null_right) = (Aligned::new(n, 1.0), Aligned::new(n, 2.0));
+            let (mut left, mut right) = (Aligned::new(n, 1.0), Aligned::new(n, 2.0));
+            let (mut null_left, mut null_right) = (Aligned::new(n, 1.0), Aligned::new(n, 2.0));
+            if round % 2 == 1 {
+                // What is allocated first gets other pages than what comes later.
+                (left, null_left) = (null_left, left);
+                (right, null_right) = (null_right, right);
+            }
             let shm_left = ShmArray::<f64>::create_with(n, |slots| slots.fill(1.0))?;
             let shm_right = ShmArray::<f64>::create_with(n, |slots| slots.fill(2.0))?;
             sum.round(&mut [

@@ -15,6 +15,7 @@ const SHM: &str = "shm";
 
 #[derive(Default)]
 struct Logs {
+    rounds: usize,
     sum: Log,
     saxpy: Log,
     copy: Log,
@@ -33,10 +34,12 @@ pub(super) fn measure(report: &mut Report) -> Fallible {
                     from.fill(2.0);
                     done = unpublished.round(n, iterations, from, to);
                 });
-                done = std::mem::replace(&mut done, Ok(())).and_then(|()| from.map(drop).map_err(Into::into));
+                if let Err(error) = from {
+                    done = Err(error.into());
+                }
             });
             done?;
-            drop(to);
+            drop(to?);
 
             let mut from = ShmArray::<f64>::create_with(n, |slots| slots.fill(2.0))?;
             let mut to = ShmArray::<f64>::create_with(n, |slots| slots.fill(1.0))?;
@@ -62,8 +65,14 @@ pub(super) fn measure(report: &mut Report) -> Fallible {
 
 impl Logs {
     fn round(&mut self, n: usize, iterations: u32, from: &mut [f64], to: &mut [f64]) -> Fallible {
-        let (aligned_from, mut aligned_to) = (Aligned::new(n, 2.0), Aligned::new(n, 1.0));
-        let (null_from, mut null_to) = (Aligned::new(n, 2.0), Aligned::new(n, 1.0));
+        let (mut aligned_from, mut aligned_to) = (Aligned::new(n, 2.0), Aligned::new(n, 1.0));
+        let (mut null_from, mut null_to) = (Aligned::new(n, 2.0), Aligned::new(n, 1.0));
+        self.rounds += 1;
+        if self.rounds % 2 == 1 {
+            // What is allocated first gets other pages than what comes later.
+            (aligned_from, null_from) = (null_from, aligned_from);
+            (aligned_to, null_to) = (null_to, aligned_to);
+        }
         let (vec_from, mut vec_to) = (vec![2.0; n], vec![1.0; n]);
         let names = (scratch::raw_name(), scratch::raw_name());
         let mut bare_from = raw::create(&names.0, n * size_of::<f64>())?;
