@@ -6,6 +6,7 @@ use crate::kernels::{self, Aligned};
 use crate::measure::{Log, cpu};
 use crate::report::{NULL, REFERENCE, Report, Target};
 use shmtypes::ShmArray;
+use std::hint::black_box;
 
 pub(super) fn measure(report: &mut Report) -> Fallible {
     for (bytes, rounds, iterations) in [(64 * KIB, 60, 1000), (8 * MIB, 60, 6), (256 * MIB, 21, 1)] {
@@ -23,14 +24,16 @@ pub(super) fn measure(report: &mut Report) -> Fallible {
             let shm_left = ShmArray::<f64>::create_with(n, |slots| slots.fill(1.0))?;
             let shm_right = ShmArray::<f64>::create_with(n, |slots| slots.fill(2.0))?;
             sum.round(&mut [
-                (REFERENCE, &mut || cpu(iterations, || kernels::sum(left.as_slice()))),
-                (NULL, &mut || cpu(iterations, || kernels::sum(null_left.as_slice()))),
-                ("shm", &mut || cpu(iterations, || kernels::shm_sum(&shm_left))),
+                (REFERENCE, &mut || cpu(iterations, || kernels::sum(black_box(left.as_slice())))),
+                (NULL, &mut || cpu(iterations, || kernels::sum(black_box(null_left.as_slice())))),
+                ("shm", &mut || cpu(iterations, || kernels::shm_sum(black_box(&shm_left)))),
             ]);
             dot.round(&mut [
-                (REFERENCE, &mut || cpu(iterations, || kernels::dot(left.as_slice(), right.as_slice()))),
-                (NULL, &mut || cpu(iterations, || kernels::dot(null_left.as_slice(), null_right.as_slice()))),
-                ("shm", &mut || cpu(iterations, || kernels::shm_dot(&shm_left, &shm_right))),
+                (REFERENCE, &mut || cpu(iterations, || kernels::dot(black_box(left.as_slice()), right.as_slice()))),
+                (NULL, &mut || {
+                    cpu(iterations, || kernels::dot(black_box(null_left.as_slice()), null_right.as_slice()))
+                }),
+                ("shm", &mut || cpu(iterations, || kernels::shm_dot(black_box(&shm_left), &shm_right))),
             ]);
             map.round(&mut [
                 (REFERENCE, &mut || cpu(iterations, || kernels::map_in_place(left.as_mut_slice()))),

@@ -81,7 +81,7 @@ impl Logs {
         bare_from.fill(2.0);
         bare_to.fill(1.0);
 
-        let sum = |values: &[f64]| cpu(iterations, || kernels::sum(values));
+        let sum = |values: &[f64]| cpu(iterations, || kernels::sum(black_box(values)));
         self.sum.round(&mut [
             (REFERENCE, &mut || sum(aligned_from.as_slice())),
             (NULL, &mut || sum(null_from.as_slice())),
