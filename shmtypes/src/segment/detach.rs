@@ -74,6 +74,14 @@ pub(crate) fn remove(path: &Path, id: FileId, rung: Rung, condition: Condition) 
     if file.status()?.id != id {
         return Ok(Detached::NameGone);
     }
+    // The usual answer first, which needs no lock: whoever is attached now asks again when leaving. An exclusive lock is
+    // another remover's, who may yet fail.
+    if condition == Condition::Unattached
+        && rung != Rung::WholeFile
+        && file.locked(LockByte::LIFE)? == Some(Lock::Shared)
+    {
+        return Ok(Detached::StillInUse);
+    }
     if rung != Rung::WholeFile {
         let start = Instant::now();
         while !file.lock(LockByte::NAME, Lock::Exclusive)? {
