@@ -13,15 +13,23 @@ use std::os::fd::OwnedFd;
 const LIFE: i64 = 1 << 62;
 const NAME: i64 = LIFE + 1;
 
-fn lock(file: &OwnedFd, byte: i64, kind: i32) -> nix::Result<i32> {
-    let range = libc::flock {
+fn range(byte: i64, kind: i32) -> libc::flock {
+    libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: byte,
         l_len: 1,
         l_pid: 0,
-    };
-    fcntl(file, FcntlArg::F_OFD_SETLK(&range))
+    }
+}
+
+fn lock(file: &OwnedFd, byte: i64, kind: i32) -> nix::Result<i32> {
+    fcntl(file, FcntlArg::F_OFD_SETLK(&range(byte, kind)))
+}
+
+/// Asks who is attached.
+fn ask(file: &OwnedFd) -> nix::Result<i32> {
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut range(LIFE, libc::F_WRLCK)))
 }
 
 fn open_guarded(path: &CStr) -> nix::Result<OwnedFd> {
@@ -39,6 +47,7 @@ pub(crate) fn create_and_drop(path: &CStr, bytes: usize) -> nix::Result<()> {
     drop((file, map));
     let file = open_guarded(path)?;
     let own = fstat(&file)?;
+    ask(&file)?;
     lock(&file, NAME, libc::F_WRLCK)?;
     lock(&file, LIFE, libc::F_WRLCK)?;
     if lstat(path)?.st_ino == own.st_ino { unlink(path) } else { Ok(()) }
@@ -56,9 +65,7 @@ pub(crate) fn attach_and_drop(path: &CStr, leaving: bool) -> nix::Result<u8> {
     if leaving {
         let file = open_guarded(path)?;
         fstat(&file)?;
-        lock(&file, NAME, libc::F_WRLCK)?;
-        // Refused: somebody else is attached.
-        let _ = lock(&file, LIFE, libc::F_WRLCK);
+        ask(&file)?;
     }
     Ok(header[0])
 }
