@@ -19,7 +19,7 @@ use super::options::{SegmentOptions, invalid};
 use crate::access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::ShmLayout;
-use crate::sys::{self, Access, Directory, Failure, File, FileId, LinkMethod, Map, Refusal};
+use crate::sys::{self, Access, Directory, Failure, File, LinkMethod, Map, Refusal, Status};
 use nix::errno::Errno;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,8 @@ pub(crate) struct Draft {
     map: Map,
     header: Header,
     file: File,
-    id: FileId,
+    /// As it was created.
+    status: Status,
     place: Place,
     options: SegmentOptions,
 }
@@ -85,13 +86,13 @@ impl Draft {
             make_room(&options.directory, name)?;
         }
 
-        let (file, id, place) = new_file(options, name)?;
+        let (file, status, place) = new_file(options, name)?;
         let (map, granted) = reserve_and_map(options, &file, header.total_bytes)?;
         header.optional_features = granted;
         if options.prefault {
             map.populate(Access::ReadWrite)?;
         }
-        let mut draft = Self { map, header, file, id, place, options: options.clone() };
+        let mut draft = Self { map, header, file, status, place, options: options.clone() };
         draft.write_header(schema.as_bytes());
         Ok(draft)
     }
@@ -138,13 +139,14 @@ impl Draft {
     }
 
     fn give_name(self) -> Result<Attachment> {
-        let Self { map, header, file, id, place, options } = self;
+        let Self { map, header, file, status, place, options } = self;
+        let id = status.id;
         if let Place::Unnamed = place {
             file.seal_size()?;
             return Ok(Attachment::new(map, header, id, None, Some(file), Access::ReadWrite));
         }
         // The umask took its part when the file was opened.
-        if file.status()?.mode != options.mode {
+        if status.mode != options.mode {
             file.set_mode(options.mode)?;
         }
         let location = match place {
@@ -262,21 +264,21 @@ fn layout<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, schema_bytes:
 }
 
 /// A file that nobody else can reach, marked as attached.
-fn new_file(options: &SegmentOptions, name: Option<SegmentName>) -> Result<(File, FileId, Place)> {
+fn new_file(options: &SegmentOptions, name: Option<SegmentName>) -> Result<(File, Status, Place)> {
     if options.unnamed {
         let file = File::in_memory()?;
-        let id = file.status()?.id;
-        return Ok((file, id, Place::Unnamed));
+        let status = file.status()?;
+        return Ok((file, status, Place::Unnamed));
     }
     let unnamed = options.directory.create_unnamed().map_err(|failure| no_room(options, 0, failure))?;
     if let Some(file) = unnamed
         && let Some(method) = options.directory.link_method(&file)
     {
-        let id = file.status()?.id;
-        let rung = liveness::rung(&file, id)?;
+        let status = file.status()?;
+        let rung = liveness::rung(&file, status.id)?;
         // Nobody can hold a lock on a file without a name.
         rung.lock_life(&file)?;
-        return Ok((file, id, Place::Linkable { name, method, rung }));
+        return Ok((file, status, Place::Linkable { name, method, rung }));
     }
     for _ in 0..PUBLICATION_ATTEMPTS {
         let path = options.directory.join(&name::temporary());
@@ -286,7 +288,7 @@ fn new_file(options: &SegmentOptions, name: Option<SegmentName>) -> Result<(File
         let rung = liveness::rung(&file, status.id)?;
         // Between the creation and this lock a reaper may take the file for an orphan; then another one is made.
         if rung.lock_life(&file)? && file.status()?.links == 1 {
-            return Ok((file, status.id, Place::Hidden { name, hidden, rung }));
+            return Ok((file, status, Place::Hidden { name, hidden, rung }));
         }
     }
     Err(Error::new(ErrorKind::Busy))
