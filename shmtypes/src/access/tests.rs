@@ -43,12 +43,12 @@ fn bulk_copies_move_exactly_the_bytes_they_are_told() {
         let source = numbered(len);
         let mut target = vec![0xee_u8; len + 2];
         // SAFETY: `target` has `len + 2` bytes.
-        unsafe { copy_out(source.as_ptr(), target.as_mut_ptr().add(1), len) };
+        unsafe { copy_out(source.as_ptr(), target.as_mut_ptr().wrapping_add(1), len) };
         assert_eq!((target[0], &target[1..=len], target[len + 1]), (0xee, &source[..], 0xee));
 
         target.fill(0xee);
         // SAFETY: as above.
-        unsafe { copy_in(source.as_ptr(), target.as_mut_ptr().add(1), len) };
+        unsafe { copy_in(source.as_ptr(), target.as_mut_ptr().wrapping_add(1), len) };
         assert_eq!((target[0], &target[1..=len], target[len + 1]), (0xee, &source[..], 0xee));
     }
 }
