@@ -15,6 +15,7 @@ mod groups;
 mod helper;
 mod kernels;
 mod measure;
+mod protocol;
 mod python;
 mod raw;
 mod report;

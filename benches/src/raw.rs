@@ -20,7 +20,7 @@ pub(crate) struct Map {
 }
 
 impl Map {
-    fn new(descriptor: impl AsFd, bytes: usize) -> nix::Result<Self> {
+    pub(crate) fn new(descriptor: impl AsFd, bytes: usize) -> nix::Result<Self> {
         let length = NonZeroUsize::new(bytes).ok_or(Errno::EINVAL)?;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping at an address that the kernel chooses.
@@ -33,7 +33,7 @@ impl Map {
         unsafe { self.start.cast::<u64>().read_volatile() }
     }
 
-    fn write_word(&self) {
+    pub(crate) fn write_word(&self) {
         // SAFETY: as in `touch`.
         unsafe { self.start.cast::<u64>().write_volatile(1) };
     }

@@ -3,7 +3,7 @@
 use super::{KIB, MIB, numbers, size};
 use crate::measure::{Case, Log, cpu};
 use crate::report::{Report, Target};
-use crate::{Fallible, raw, scratch};
+use crate::{Fallible, protocol, raw, scratch};
 use shmtypes::{Persist, ShmArray};
 use std::ffi::CString;
 
@@ -16,25 +16,37 @@ type Run<'a> = Box<dyn FnMut() -> f64 + 'a>;
 struct Subject {
     array: ShmArray<f64>,
     raw_name: CString,
+    path: CString,
     bytes: usize,
-    cases: [String; 3],
+    cases: [String; 4],
 }
 
 impl Subject {
     fn new(bytes: usize, persist: Persist) -> Fallible<Self> {
         let array = ShmArray::<f64>::options().name(scratch::name()).persist(persist).create(numbers(bytes))?;
         let raw_name = CString::new(format!("/{}", array.name()))?;
-        let cases = ["attach", "raw", "raw again"].map(|case| format!("{case} {persist:?} {bytes}"));
-        Ok(Self { array, raw_name, bytes, cases })
+        let path = CString::new(format!("/dev/shm/{}", array.name()))?;
+        let cases = ["attach", "raw", "raw again", "calls"].map(|case| format!("{case} {persist:?} {bytes}"));
+        Ok(Self { array, raw_name, path, bytes, cases })
     }
 
-    fn runs(&self) -> [(&str, Run<'_>); 3] {
-        let [attach, raw, again] = &self.cases;
-        [(attach, Box::new(|| self.attach())), (raw, Box::new(|| self.raw())), (again, Box::new(|| self.raw()))]
+    fn runs(&self) -> [(&str, Run<'_>); 4] {
+        let [attach, raw, again, calls] = &self.cases;
+        [
+            (attach, Box::new(|| self.attach())),
+            (raw, Box::new(|| self.raw())),
+            (again, Box::new(|| self.raw())),
+            (calls, Box::new(|| self.calls())),
+        ]
     }
 
     fn attach(&self) -> f64 {
         cpu(ITERATIONS, || drop(ShmArray::<f64>::open(self.array.name()).expect("the segment is there")))
+    }
+
+    fn calls(&self) -> f64 {
+        let leaving = self.array.persist() == Persist::UntilLastDetach;
+        cpu(ITERATIONS, || protocol::attach_and_drop(&self.path, leaving).expect("the segment is there"))
     }
 
     fn raw(&self) -> f64 {
@@ -65,13 +77,16 @@ pub(super) fn measure(report: &mut Report) -> Fallible {
             }
             log.round(&mut cases);
         }
-        for Subject { bytes, cases: [attach, raw, again], .. } in &subjects {
+        for Subject { bytes, cases: [attach, raw, again, calls], .. } in &subjects {
             let target = match persist {
                 Persist::Keep => Target::AtMost(1.1),
                 Persist::UntilLastDetach if *bytes <= MIB => Target::AtMost(1.45),
                 Persist::UntilLastDetach => Target::AtMost(1.1),
             };
-            report.row_against(&format!("{what}, {}", size(*bytes)), target, &log, attach, raw, again);
+            let what = format!("{what}, {}", size(*bytes));
+            report.row_against(&what, target, &log, attach, raw, again);
+            let alone = format!("{what}: the system calls of the library's protocol alone");
+            report.row_against(&alone, Target::Shown, &log, calls, raw, again);
         }
         if let [small, .., large] = subjects.as_slice() {
             let what = format!("{what}, 256 MiB against 4 KiB");

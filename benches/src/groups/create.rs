@@ -4,7 +4,7 @@ use super::{KIB, numbers};
 use crate::measure::{Case, Log, cpu};
 use crate::python::Python;
 use crate::report::{NULL, REFERENCE, Report, Target};
-use crate::{Fallible, raw, scratch};
+use crate::{Fallible, protocol, raw, scratch};
 use iceoryx2::prelude::*;
 use shmtypes::ShmArray;
 
@@ -28,6 +28,9 @@ pub(super) fn measure(report: &mut Report) -> Fallible {
     let mut file = || cpu(ITERATIONS, || create(&whole_name, PAGE - KIB));
     let mut fresh = || cpu(ITERATIONS, || drop(ShmArray::<f64>::create(numbers(PAGE)).expect("there is room")));
 
+    let path = std::ffi::CString::new(format!("/dev/shm/{}", scratch::name()))?;
+    let mut calls = || cpu(ITERATIONS, || protocol::create_and_drop(&path, PAGE).expect("there is room"));
+
     let mut python = Python::start();
     let mut python_run = || match &mut python {
         Ok(python) => python.create(ITERATIONS).unwrap_or(f64::NAN),
@@ -41,12 +44,13 @@ pub(super) fn measure(report: &mut Report) -> Fallible {
 
     let mut log = Log::default();
     for _ in 0..ROUNDS {
-        let mut cases: [Case<'_>; 7] = [
+        let mut cases: [Case<'_>; 8] = [
             (REFERENCE, &mut first),
             (NULL, &mut second),
             ("data", &mut data),
             ("file", &mut file),
             ("fresh", &mut fresh),
+            ("calls", &mut calls),
             ("python", &mut python_run),
             ("service", &mut service_run),
         ];
@@ -56,6 +60,7 @@ pub(super) fn measure(report: &mut Report) -> Fallible {
     report.row("create and drop, 4 KiB of elements", Target::AtMost(1.8), &log, "data");
     report.row("create and drop, a file of 4 KiB in all", Target::AtMost(1.8), &log, "file");
     report.row("create and drop, 4 KiB of elements, fresh name", Target::Shown, &log, "fresh");
+    report.row("the system calls of the library's protocol alone, a file of 4 KiB", Target::Shown, &log, "calls");
     match &python {
         Ok(python) => {
             let what = format!("create and drop, 4 KiB, against Python {}'s `SharedMemory`", python.version);

@@ -6,6 +6,7 @@ use crate::kernels::{self, Aligned};
 use crate::measure::{Log, cpu};
 use crate::report::{NULL, REFERENCE, Report, Target};
 use shmtypes::ShmArray;
+use std::hint::black_box;
 
 const ACCESSES: usize = 8192;
 
@@ -18,9 +19,9 @@ pub(super) fn measure(report: &mut Report) -> Fallible {
             let (mut vec, mut null) = (Aligned::new(n, 1.0), Aligned::new(n, 1.0));
             let array = ShmArray::<f64>::create_with(n, |slots| slots.fill(1.0))?;
             get.round(&mut [
-                (REFERENCE, &mut || per_access(|| kernels::gather(vec.as_slice(), &indices))),
-                (NULL, &mut || per_access(|| kernels::gather(null.as_slice(), &indices))),
-                ("shm", &mut || per_access(|| kernels::shm_gather(&array, &indices))),
+                (REFERENCE, &mut || per_access(|| kernels::gather(black_box(vec.as_slice()), &indices))),
+                (NULL, &mut || per_access(|| kernels::gather(black_box(null.as_slice()), &indices))),
+                ("shm", &mut || per_access(|| kernels::shm_gather(black_box(&array), &indices))),
             ]);
             set.round(&mut [
                 (REFERENCE, &mut || per_access(|| kernels::scatter(vec.as_mut_slice(), &indices))),

@@ -7,6 +7,7 @@ use crate::measure::{Log, cpu};
 use crate::report::{NULL, REFERENCE, Report, Target};
 use crate::{Fallible, raw, scratch};
 use shmtypes::ShmArray;
+use std::ffi::CString;
 use std::hint::black_box;
 
 const VEC: &str = "vec";
@@ -22,28 +23,39 @@ struct Logs {
 
 pub(super) fn measure(report: &mut Report) -> Fallible {
     for (n, rounds, iterations, label, limit) in
-        [(8 << 10, 60, 1000, "8 Ki elements", 1.05), (32 << 20, 21, 1, "32 Mi elements", 1.10)]
+        [(8 << 10, 60, 1000, "8 Ki elements", 1.05), (32 << 20, 13, 1, "32 Mi elements", 1.10)]
     {
         let (mut unpublished, mut escaped) = (Logs::default(), Logs::default());
-        for _ in 0..rounds {
-            let mut done = Ok(());
+        for round in 0..rounds {
+            // What is allocated first gets other pages than what comes later: they take turns.
+            let (early, swapped) = (round % 4 < 2, round % 2 == 1);
+            let names = (scratch::raw_name(), scratch::raw_name());
+            let mut peers = if early { Some(Peers::new(n, swapped, &names)?) } else { None };
+            let mut outcome = Ok(());
             let to = ShmArray::<f64>::create_with(n, |to| {
                 to.fill(1.0);
                 let from = ShmArray::<f64>::create_with(n, |from| {
                     from.fill(2.0);
-                    done = unpublished.round(n, iterations, from, to);
+                    match peers.take().map_or_else(|| Peers::new(n, swapped, &names), Ok) {
+                        Ok(peers) => unpublished.round(iterations, peers, from, to),
+                        Err(error) => outcome = Err(error),
+                    }
                 });
-                done = std::mem::replace(&mut done, Ok(())).and_then(|()| from.map(drop).map_err(Into::into));
+                if let Err(error) = from {
+                    outcome = Err(error.into());
+                }
             });
-            done?;
-            drop(to);
+            outcome?;
+            drop(to?);
 
+            let peers = if early { Some(Peers::new(n, swapped, &names)?) } else { None };
             let mut from = ShmArray::<f64>::create_with(n, |slots| slots.fill(2.0))?;
             let mut to = ShmArray::<f64>::create_with(n, |slots| slots.fill(1.0))?;
+            let peers = if let Some(peers) = peers { peers } else { Peers::new(n, swapped, &names)? };
             // SAFETY: nobody else knows the name, and no other handle exists.
             let from = unsafe { from.as_mut_slice() };
             // SAFETY: as above.
-            escaped.round(n, iterations, from, unsafe { to.as_mut_slice() })?;
+            escaped.round(iterations, peers, from, unsafe { to.as_mut_slice() });
         }
         for (logs, place) in [(&unpublished, "before publication"), (&escaped, "escape hatch")] {
             for (what, log) in [("sum", &logs.sum), ("saxpy", &logs.saxpy), ("copy", &logs.copy)] {
@@ -60,19 +72,38 @@ pub(super) fn measure(report: &mut Report) -> Fallible {
     Ok(())
 }
 
-impl Logs {
-    fn round(&mut self, n: usize, iterations: u32, from: &mut [f64], to: &mut [f64]) -> Fallible {
-        let (aligned_from, mut aligned_to) = (Aligned::new(n, 2.0), Aligned::new(n, 1.0));
-        let (null_from, mut null_to) = (Aligned::new(n, 2.0), Aligned::new(n, 1.0));
-        let (vec_from, mut vec_to) = (vec![2.0; n], vec![1.0; n]);
-        let names = (scratch::raw_name(), scratch::raw_name());
-        let mut bare_from = raw::create(&names.0, n * size_of::<f64>())?;
-        let mut bare_to = raw::create(&names.1, n * size_of::<f64>())?;
-        let (bare_from, bare_to) = (bare_from.map.numbers(), bare_to.map.numbers());
-        bare_from.fill(2.0);
-        bare_to.fill(1.0);
+/// Pairs of buffers that are no segments.
+struct Peers<'a> {
+    aligned: (Aligned, Aligned),
+    null: (Aligned, Aligned),
+    vec: (Vec<f64>, Vec<f64>),
+    bare: (raw::Object<'a>, raw::Object<'a>),
+}
 
-        let sum = |values: &[f64]| cpu(iterations, || kernels::sum(values));
+impl<'a> Peers<'a> {
+    fn new(n: usize, swapped: bool, names: &'a (CString, CString)) -> Fallible<Self> {
+        let pair = || (Aligned::new(n, 2.0), Aligned::new(n, 1.0));
+        let (mut aligned, mut null) = (pair(), pair());
+        if swapped {
+            (aligned, null) = (null, aligned);
+        }
+        let vec = (vec![2.0; n], vec![1.0; n]);
+        let bytes = n * size_of::<f64>();
+        let mut bare = (raw::create(&names.0, bytes)?, raw::create(&names.1, bytes)?);
+        bare.0.map.numbers().fill(2.0);
+        bare.1.map.numbers().fill(1.0);
+        Ok(Self { aligned, null, vec, bare })
+    }
+}
+
+impl Logs {
+    fn round(&mut self, iterations: u32, peers: Peers<'_>, from: &mut [f64], to: &mut [f64]) {
+        let Peers { aligned, mut null, vec, bare } = peers;
+        let ((aligned_from, mut aligned_to), (null_from, null_to)) = (aligned, (&null.0, &mut null.1));
+        let (vec_from, mut vec_to) = vec;
+        let (mut bare_from, mut bare_to) = bare;
+        let (bare_from, bare_to) = (bare_from.map.numbers(), bare_to.map.numbers());
+        let sum = |values: &[f64]| cpu(iterations, || kernels::sum(black_box(values)));
         self.sum.round(&mut [
             (REFERENCE, &mut || sum(aligned_from.as_slice())),
             (NULL, &mut || sum(null_from.as_slice())),
@@ -97,6 +128,5 @@ impl Logs {
             (BARE, &mut || copy(bare_from, bare_to)),
             (SHM, &mut || copy(from, to)),
         ]);
-        Ok(())
     }
 }

@@ -5,6 +5,8 @@
 //! another one made room for. The write lock on the *life* byte, asked for without waiting, says that nobody is
 //! attached and keeps attachers out until the name is gone.
 //!
+//! The question is first asked without a lock, because the usual answer removes nothing.
+//!
 //! A process that is just being spawned holds copies of its parent's descriptors and mappings for a moment, and looks
 //! attached. So a last detach that finds the segment in use is remembered in this process and tried again at its next
 //! create, detach or reap; what nobody tries again, `reap` finds.
@@ -95,6 +97,14 @@ pub(crate) fn remove(path: &Path, target: Target, condition: Condition) -> Resul
     };
     if file.status()?.id != id {
         return Ok(Detached::NameGone);
+    }
+    // The usual answer first, which needs no lock: whoever is attached now asks again when leaving. An exclusive lock is
+    // another remover's, who may yet fail.
+    if condition == Condition::Unattached
+        && rung != Rung::WholeFile
+        && file.locked(LockByte::LIFE)? == Some(Lock::Shared)
+    {
+        return Ok(Detached::StillInUse);
     }
     if rung != Rung::WholeFile {
         let start = Instant::now();

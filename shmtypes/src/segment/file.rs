@@ -10,7 +10,7 @@ use super::liveness::{self, Rung};
 use super::name::{self, SegmentName};
 use super::options::SegmentOptions;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::{self, Access, Directory, Failure, File, FileId, LinkMethod, Map, Refusal};
+use crate::sys::{self, Access, Directory, Failure, File, FileId, LinkMethod, Map, Refusal, Status};
 use nix::errno::Errno;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,8 @@ const PUBLICATION_ATTEMPTS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct NewFile {
     file: File,
-    id: FileId,
+    /// As it was created.
+    status: Status,
     place: Place,
     /// How many bytes it is to have.
     total: u64,
@@ -58,18 +59,18 @@ impl NewFile {
     pub(crate) fn create(options: &SegmentOptions, total: u64) -> Result<Self> {
         if options.unnamed {
             let file = File::in_memory()?;
-            let id = file.status()?.id;
-            return Ok(Self { file, id, place: Place::Unnamed, total });
+            let status = file.status()?;
+            return Ok(Self { file, status, place: Place::Unnamed, total });
         }
         let unnamed = options.directory.create_unnamed().map_err(|failure| no_room(options, total, failure))?;
         if let Some(file) = unnamed
             && let Some(method) = options.directory.link_method(&file)
         {
-            let id = file.status()?.id;
-            let rung = liveness::rung(&file, id)?;
+            let status = file.status()?;
+            let rung = liveness::rung(&file, status.id)?;
             // Nobody can hold a lock on a file without a name.
             rung.lock_life(&file)?;
-            return Ok(Self { file, id, place: Place::Linkable { method, rung }, total });
+            return Ok(Self { file, status, place: Place::Linkable { method, rung }, total });
         }
         for _ in 0..PUBLICATION_ATTEMPTS {
             let path = options.directory.join(&name::temporary()?);
@@ -79,7 +80,7 @@ impl NewFile {
             let rung = liveness::rung(&file, status.id)?;
             // Between the creation and this lock a reaper may take the file for an orphan; then another one is made.
             if rung.lock_life(&file)? && file.status()?.links == 1 {
-                return Ok(Self { file, id: status.id, place: Place::Hidden { hidden, rung }, total });
+                return Ok(Self { file, status, place: Place::Hidden { hidden, rung }, total });
             }
         }
         Err(Error::new(ErrorKind::Busy))
@@ -87,7 +88,7 @@ impl NewFile {
 
     /// What tells the file from every other.
     pub(crate) fn id(&self) -> FileId {
-        self.id
+        self.status.id
     }
 
     /// Whether nobody else can have reached the file: it has never had a name.
@@ -103,13 +104,13 @@ impl NewFile {
         name: Option<SegmentName>,
         fresh: fn() -> Result<SegmentName>,
     ) -> Result<(File, Option<Location>)> {
-        let Self { file, id: _, place, total } = self;
+        let Self { file, status, place, total } = self;
         if let Place::Unnamed = place {
             file.seal_size()?;
             return Ok((file, None));
         }
         // The umask took its part when the file was opened.
-        if file.status()?.mode != options.mode {
+        if status.mode != options.mode {
             file.set_mode(options.mode)?;
         }
         let location = match place {

@@ -38,7 +38,7 @@ impl Rung {
     /// Whether somebody is attached, as seen from a description of one's own.
     pub(crate) fn is_attached(self, file: &File) -> Result<bool, Failure> {
         match self {
-            Self::Mapping | Self::Descriptor => file.is_locked(LockByte::LIFE),
+            Self::Mapping | Self::Descriptor => Ok(file.locked(LockByte::LIFE)?.is_some()),
             // There is no question without a trial lock here; it ends with the description.
             Self::WholeFile => Ok(!file.lock_whole(Lock::Exclusive)?),
         }
@@ -106,7 +106,7 @@ fn probe(file: &File) -> Result<Rung> {
                 _ => failure.into(),
             })?;
             drop(second);
-            let kept = file.is_locked(byte)?;
+            let kept = file.locked(byte)?.is_some();
             drop(map);
             Ok(if kept { Rung::Mapping } else { Rung::Descriptor })
         }

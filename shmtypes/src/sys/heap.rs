@@ -221,9 +221,9 @@ impl File {
         Ok(self.take(byte.position(), lock))
     }
 
-    pub(crate) fn is_locked(&self, byte: LockByte) -> Result<bool, Failure> {
+    pub(crate) fn locked(&self, byte: LockByte) -> Result<Option<Lock>, Failure> {
         let state = held(&self.0.node.state);
-        Ok(state.locks.iter().any(|lock| lock.0 != self.0.id && lock.1 == byte.position()))
+        Ok(state.locks.iter().find(|lock| lock.0 != self.0.id && lock.1 == byte.position()).map(|lock| lock.2))
     }
 
     pub(crate) fn lock_whole(&self, lock: Lock) -> Result<bool, Failure> {

@@ -150,11 +150,15 @@ impl File {
         }
     }
 
-    /// Whether another description holds a lock on the byte. Takes none, so it disturbs nobody.
-    pub(crate) fn is_locked(&self, byte: LockByte) -> Result<bool, Failure> {
+    /// The lock that another description holds on the byte, if any. Takes none, so it disturbs nobody.
+    pub(crate) fn locked(&self, byte: LockByte) -> Result<Option<Lock>, Failure> {
         let mut range = byte_range(byte, libc::F_WRLCK);
         match fcntl(&self.descriptor, FcntlArg::F_OFD_GETLK(&mut range)) {
-            Ok(_) => Ok(i32::from(range.l_type) != libc::F_UNLCK),
+            Ok(_) => Ok(match i32::from(range.l_type) {
+                libc::F_UNLCK => None,
+                libc::F_RDLCK => Some(Lock::Shared),
+                _ => Some(Lock::Exclusive),
+            }),
             Err(errno) => Err(Failure { operation: "ask for the segment's lock", errno }),
         }
     }
