@@ -1,13 +1,13 @@
 //! Attaching to a segment: every check before the first mapped byte.
 //!
-//! 1. What is under the name, before it is opened: nothing but a regular file is.
-//! 2. Open, without following links, without waiting, and never creating.
-//! 3. What was opened: regular, one name, a trusted owner, a sane size.
-//! 4. The header, read once with `pread` into private memory and checked there. All later bounds come from this copy.
+//! 1. Open, without following links, without waiting, and never creating. That is harmless for all but device nodes,
+//!    which only a privileged user can put there.
+//! 2. What was opened: regular, one name, a trusted owner, a sane size.
+//! 3. The header, read once with `pread` into private memory and checked there. All later bounds come from this copy.
 //!    Nothing in it changes after publication, so that it may be read before the lock is held; who means another type
 //!    is never seen as attached.
-//! 5. The life lock. If a remover holds it, or has just taken the name away, start again.
-//! 6. Map, and close the descriptor.
+//! 4. The life lock. If a remover holds it, or has just taken the name away, start again.
+//! 5. Map, and close the descriptor.
 
 use super::attachment::{Attachment, Location};
 use super::header::{HEADER_BYTES, HUGE_PAGES_GRANTED, Header};
@@ -15,7 +15,7 @@ use super::liveness;
 use super::name::SegmentName;
 use super::options::SegmentOptions;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::{Access, Directory, Failure, File, Status};
+use crate::sys::{Access, Directory, File, Status};
 use nix::errno::Errno;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -33,8 +33,7 @@ pub(crate) type Check<'a> = &'a dyn Fn(&Header, &[u8]) -> Result<()>;
 /// Attaches to the segment of the name in `options`.
 pub(crate) fn attach(options: &SegmentOptions, access: Access, check: Check<'_>) -> Result<Attachment> {
     let name = options.required_name()?;
-    let label = name.as_str().to_owned();
-    attach_named(options, name, access, check).map_err(|error| error.on(&label))
+    attach_named(options, name, access, check).map_err(|error| error.on(options.name.as_deref().unwrap_or_default()))
 }
 
 fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, check: Check<'_>) -> Result<Attachment> {
@@ -42,14 +41,13 @@ fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, che
     let start = Instant::now();
     let mut pause = Duration::from_micros(20);
     loop {
-        if let Some(file) = open(&path, access)? {
-            let status = file.status()?;
-            let header = check_file(options, &file, &status, check)?;
-            let rung = liveness::rung(&file, status.id)?;
-            if rung.lock_life(&file)? && file.status()?.links == 1 {
-                let location = Location { name, path, rung };
-                return map(options, file, &status, header, Some(location), access);
-            }
+        let file = open(&path, access)?;
+        let status = file.status()?;
+        let header = check_file(options, &file, &status, check)?;
+        let rung = liveness::rung(&file, status.id)?;
+        if rung.lock_life(&file)? && file.status()?.links == 1 {
+            let location = Location { name, path, rung };
+            return map(options, file, &status, header, Some(location), access);
         }
         if start.elapsed() > REMOVER_PATIENCE {
             return Err(Error::new(ErrorKind::Busy));
@@ -59,14 +57,16 @@ fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, che
     }
 }
 
-/// Steps 1 and 2. `None` if what was a regular file a moment ago is something else now.
-fn open(path: &Path, access: Access) -> Result<Option<File>> {
-    check_kind(&Directory::status(path)?)?;
-    match Directory::open(path, access) {
-        Ok(file) => Ok(Some(file)),
-        Err(Failure { errno: Errno::ELOOP | Errno::ENXIO | Errno::EISDIR, .. }) => Ok(None),
-        Err(failure) => Err(failure.into()),
-    }
+/// Step 1. What cannot be opened because of its kind is told by it.
+fn open(path: &Path, access: Access) -> Result<File> {
+    Directory::open(path, access).map_err(|failure| {
+        if failure.errno != Errno::ENOENT
+            && let Ok(Status { irregular: Some(found), .. }) = Directory::status(path)
+        {
+            return Error::new(ErrorKind::NotASegment { found });
+        }
+        failure.into()
+    })
 }
 
 pub(super) fn check_kind(status: &Status) -> Result<()> {
@@ -99,7 +99,7 @@ pub(crate) fn attach_descriptor(options: &SegmentOptions, descriptor: OwnedFd, c
     map(options, file, &status, header, None, Access::ReadWrite)
 }
 
-/// Steps 3 and 4.
+/// Steps 2 and 3.
 fn check_file(options: &SegmentOptions, file: &File, status: &Status, check: Check<'_>) -> Result<Header> {
     check_kind(status)?;
     if status.links > 1 {
@@ -116,7 +116,7 @@ fn check_file(options: &SegmentOptions, file: &File, status: &Status, check: Che
     Ok(header)
 }
 
-/// Step 6.
+/// Step 5.
 fn map(
     options: &SegmentOptions,
     file: File,

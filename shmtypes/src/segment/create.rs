@@ -15,7 +15,6 @@ use super::header::{
 };
 use super::name::SegmentName;
 use super::options::{SegmentOptions, invalid};
-use crate::access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::ShmLayout;
 use crate::sys::{self, Access, Directory, Failure, Map};
@@ -34,6 +33,7 @@ pub(crate) struct Plan<'a> {
 pub(crate) struct Draft {
     map: Map,
     header: Header,
+    schema: String,
     file: NewFile,
     name: Option<SegmentName>,
     options: SegmentOptions,
@@ -43,8 +43,7 @@ impl Draft {
     /// A new segment for elements of type `T`, all of whose data bytes are zero.
     pub(crate) fn new<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>) -> Result<Self> {
         let name = options.given_name()?;
-        let label = name.as_ref().map_or("", SegmentName::as_str).to_owned();
-        Self::build::<T>(options, plan, name).map_err(|error| error.on(&label))
+        Self::build::<T>(options, plan, name).map_err(|error| error.on(options.name.as_deref().unwrap_or_default()))
     }
 
     fn build<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, name: Option<SegmentName>) -> Result<Self> {
@@ -62,25 +61,7 @@ impl Draft {
         if options.prefault {
             map.populate(Access::ReadWrite)?;
         }
-        let mut draft = Self { map, header, file, name, options: options.clone() };
-        draft.write_header(schema.as_bytes());
-        Ok(draft)
-    }
-
-    /// Everything in front of the data but the magic.
-    fn write_header(&mut self, schema: &[u8]) {
-        let mut unfinished = self.header;
-        unfinished.magic = [0; 8];
-        self.write_bytes(0, zerocopy::IntoBytes::as_bytes(&unfinished));
-        self.write_bytes(self.header.schema_offset as usize, schema);
-    }
-
-    #[expect(unsafe_code, reason = "fills the new mapping")]
-    fn write_bytes(&mut self, offset: usize, bytes: &[u8]) {
-        assert!(offset.checked_add(bytes.len()).is_some_and(|end| end <= self.map.bytes()));
-        let target = self.map.start().wrapping_add(offset);
-        // SAFETY: inside the mapping by the assertion; the source is a private slice.
-        unsafe { access::copy_in(bytes.as_ptr(), target, bytes.len()) };
+        Ok(Self { map, header, schema, file, name, options: options.clone() })
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -97,12 +78,13 @@ impl Draft {
     }
 
     /// Completes the segment and gives it its name.
-    pub(crate) fn publish(mut self) -> Result<Attachment> {
-        self.write_bytes(0, &super::header::MAGIC);
-        let Self { map, header, file, name, options } = self;
-        let label = name.as_ref().map_or("", SegmentName::as_str).to_owned();
+    pub(crate) fn publish(self) -> Result<Attachment> {
+        let Self { map, header, schema, file, name, options } = self;
         let id = file.id();
-        let (file, location) = file.publish(&options, name, SegmentName::fresh).map_err(|error| error.on(&label))?;
+        // By a call, which is cheaper than the fault of a page that the mapping has not touched yet.
+        let front = [zerocopy::IntoBytes::as_bytes(&header), schema.as_bytes()].concat();
+        let published = file.write_front(&front).and_then(|()| file.publish(&options, name, SegmentName::fresh));
+        let (file, location) = published.map_err(|error| error.on(options.name.as_deref().unwrap_or_default()))?;
         let keeps = location.as_ref().is_none_or(|location| location.rung.keeps_descriptor());
         Ok(Attachment::new(map, header, id, location, keeps.then_some(file), Access::ReadWrite))
     }

@@ -11,7 +11,7 @@ use super::liveness;
 use super::name::{SegmentName, is_temporary, shown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::describe::Layout;
-use crate::sys::{self, Access, Directory, Failure, File, Status};
+use crate::sys::{Access, Directory, Failure, File, Status};
 use nix::errno::Errno;
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -106,7 +106,7 @@ pub struct SegmentDirectory(Directory);
 
 impl Default for SegmentDirectory {
     fn default() -> Self {
-        Self::new(sys::DEFAULT_DIRECTORY)
+        Self(Directory::shared_memory())
     }
 }
 

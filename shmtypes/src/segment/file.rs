@@ -86,6 +86,11 @@ impl NewFile {
         Err(Error::new(ErrorKind::Busy))
     }
 
+    /// Writes what stands in front of the data.
+    pub(crate) fn write_front(&self, bytes: &[u8]) -> Result<()> {
+        Ok(self.file.write_at(bytes, 0)?)
+    }
+
     /// What tells the file from every other.
     pub(crate) fn id(&self) -> FileId {
         self.status.id

@@ -53,7 +53,7 @@ impl Default for SegmentOptions {
         Self {
             name: None,
             unnamed: false,
-            directory: Directory::new(sys::DEFAULT_DIRECTORY),
+            directory: Directory::shared_memory(),
             mode: 0o600,
             persist: Persist::default(),
             trust: Trust::default(),

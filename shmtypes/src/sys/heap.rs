@@ -204,6 +204,22 @@ impl File {
         Ok(count)
     }
 
+    pub(crate) fn write_at(&self, bytes: &[u8], position: u64) -> Result<(), Failure> {
+        let state = held(&self.0.node.state);
+        let Some(contents) = &state.contents else { return failure("write the header", Errno::EIO) };
+        let start = usize::try_from(position).unwrap_or(usize::MAX).min(contents.layout.size());
+        if bytes.len() > contents.layout.size() - start {
+            return failure("write the header", Errno::EIO);
+        }
+        for (offset, &byte) in bytes.iter().enumerate() {
+            let place = contents.start.wrapping_add(start + offset).cast::<AtomicU8>();
+            // SAFETY: inside the allocation, which the node keeps alive; one byte is always aligned.
+            // Relaxed: as in `read_at`.
+            unsafe { &*place }.store(byte, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     fn take(&self, byte: u64, lock: Lock) -> bool {
         let mut state = held(&self.0.node.state);
         let conflict = |other: &(u64, u64, Lock)| {
@@ -292,6 +308,10 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
+    pub(crate) fn shared_memory() -> Self {
+        Self::new(super::DEFAULT_DIRECTORY)
+    }
+
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }

@@ -1,11 +1,12 @@
 //! A directory that holds segments, by path: no descriptor is kept.
 
-use super::super::{Access, Failure, LinkMethod, Space, Status};
+use super::super::{Access, DEFAULT_DIRECTORY, Failure, LinkMethod, Space, Status};
 use super::File;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, open, renameat2};
 use nix::sys::stat::{Mode, lstat};
 use nix::unistd::{linkat, unlink};
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -17,14 +18,19 @@ const GUARDED: OFlag = OFlag::O_CLOEXEC.union(OFlag::O_NOFOLLOW).union(OFlag::O_
 /// A directory that holds segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Directory {
-    path: PathBuf,
+    path: Cow<'static, Path>,
 }
 
 impl Directory {
+    /// /dev/shm.
+    pub(crate) fn shared_memory() -> Self {
+        Self { path: Cow::Borrowed(Path::new(DEFAULT_DIRECTORY)) }
+    }
+
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         // A process may change its working directory, and must find the name that it removes.
-        Self { path: std::path::absolute(&path).unwrap_or(path) }
+        Self { path: Cow::Owned(std::path::absolute(&path).unwrap_or(path)) }
     }
 
     pub(crate) fn join(&self, name: &str) -> PathBuf {
@@ -50,7 +56,7 @@ impl Directory {
     /// A new file without a name. `None` where the file system or kernel has no such files.
     pub(crate) fn create_unnamed(&self) -> Result<Option<File>, Failure> {
         let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-        match open(&self.path, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
+        match open(&*self.path, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
             Ok(descriptor) => Ok(Some(File::from(descriptor))),
             // open(2), O_TMPFILE: EISDIR and ENOENT from kernels that do not know the flag, EOPNOTSUPP from file
             // systems. ENOENT also means that the directory is missing; then the next attempt says so.
@@ -136,7 +142,7 @@ impl Directory {
 
     /// The free room of the directory's file system.
     pub(crate) fn space(&self) -> Option<Space> {
-        let stat = nix::sys::statvfs::statvfs(&self.path).ok()?;
+        let stat = nix::sys::statvfs::statvfs(&*self.path).ok()?;
         // A tmpfs without a limit says 0 of 0 (tmpfs(5), `size` and `nr_inodes`).
         let limited = stat.blocks() != 0;
         let bytes = if limited { stat.blocks_available() * stat.fragment_size() } else { super::memory_bytes() };

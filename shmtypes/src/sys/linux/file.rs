@@ -137,6 +137,20 @@ impl File {
         Ok(filled)
     }
 
+    /// Writes at a position of a file whose space is reserved.
+    pub(crate) fn write_at(&self, bytes: &[u8], position: u64) -> Result<(), Failure> {
+        let mut written = 0;
+        while written < bytes.len() {
+            match nix::sys::uio::pwrite(&self.descriptor, &bytes[written..], offset(position + written as u64)) {
+                Ok(0) => return Err(Failure { operation: "write the header", errno: Errno::EIO }),
+                Ok(count) => written += count,
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Failure { operation: "write the header", errno }),
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a lock on one byte without waiting; `false` if somebody holds one that conflicts.
     pub(crate) fn lock(&self, byte: LockByte, lock: Lock) -> Result<bool, Failure> {
         let kind = match lock {
