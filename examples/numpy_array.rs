@@ -68,11 +68,15 @@ fn run() -> Result<()> {
     let has_numpy = Command::new(&program).args(["-c", "import numpy"]).stderr(Stdio::null()).status();
     match has_numpy {
         Ok(status) if status.success() => {}
-        Ok(_) => return Err(format!("{program} has no NumPy: `{program} -m pip install numpy`, or `apt-get install python3-numpy`").into()),
+        Ok(_) => {
+            return Err(format!(
+                "{program} has no NumPy: `{program} -m pip install numpy`, or `apt-get install python3-numpy`"
+            )
+            .into());
+        }
         Err(error) => return Err(format!("{program}: {error}; `apt-get install python3 python3-numpy`").into()),
     }
-    let mut python =
-        Command::new(program).args(["-c", SHELL]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut python = Command::new(program).args(["-c", SHELL]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let (Some(mut input), Some(output)) = (python.stdin.take(), python.stdout.take()) else {
         return Err("Python has no input or output".into());
     };

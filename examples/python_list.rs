@@ -76,7 +76,9 @@ fn run() -> Result<()> {
     let version = python.run("print('Python', *sys.version_info[:2])")?;
 
     println!("\n-- Python makes a list");
-    let name = python.run("a = shared_memory.ShareableList(['howdy', b'HoWdY', -273.154, 100, None, True, 42]); print(a.shm.name)")?;
+    let name = python.run(
+        "a = shared_memory.ShareableList(['howdy', b'HoWdY', -273.154, 100, None, True, 42]); print(a.shm.name)",
+    )?;
     let list = ShareableList::open(&name)?;
     println!("Rust: {list}");
     println!("Rust: {} values, {} of them equal to 42, 100 is at {}", list.len(), list.count(42)?, list.index(100)?);

@@ -9,6 +9,10 @@
 //! | [`list`] | `ShareableList`, in the layout of Python 3.8 and in that of 3.9 and later |
 //! | [`memory`] | the memory that a list stands in: a private slice, or a segment that others write |
 //! | [`value`] | the values of a list, and Python's equality |
+//! | [`repr`] | how Python prints them |
+//! | [`pickle`] | pickled handles, and nothing else that a pickle can be |
+//! | [`name`] | names of blocks |
+//! | [`tracker`] | messages to the resource tracker |
 //!
 //! The bytes are those of CPython's `Lib/multiprocessing/shared_memory.py`, checked against lists that the interpreters
 //! made.
@@ -22,7 +26,12 @@ extern crate std;
 
 pub mod list;
 pub mod memory;
+pub mod name;
+pub mod pickle;
+pub mod repr;
+pub mod tracker;
 pub mod value;
 
 pub use list::{Dialect, List, ListError};
+pub use pickle::Handle;
 pub use value::{Value, ValueRef};

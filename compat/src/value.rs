@@ -1,7 +1,9 @@
 //! The values of a list, and when Python calls two of them equal.
 
+use crate::repr;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 /// A value of a list, with text of its own.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,6 +96,27 @@ impl ValueRef<'_> {
             (Float(float), Bool(bool)) | (Bool(bool), Float(float)) => is_exactly(float, i64::from(bool)),
             _ => false,
         }
+    }
+}
+
+/// As Python's `repr`: `'text'`, `b'bytes'`, `1.0`, `True`, `None`.
+impl fmt::Display for ValueRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Int(int) => write!(f, "{int}"),
+            Self::Float(float) => repr::write_float(f, float),
+            Self::Bool(bool) => f.write_str(if bool { "True" } else { "False" }),
+            Self::Str(text) => repr::write_str(f, text),
+            Self::Bytes(bytes) => repr::write_bytes(f, bytes),
+            Self::None => f.write_str("None"),
+        }
+    }
+}
+
+/// As Python's `repr`.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use shmtypes_compat::list::ListError;
+use shmtypes_compat::name::NameError;
 use shmtypes_compat::pickle::PickleError;
 
 /// Anything that goes wrong in this crate.
@@ -41,6 +42,8 @@ pub enum ErrorKind {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The name is none that a block of Python's can have.
+    InvalidBlockName(NameError),
     /// The options contradict each other or the call.
     InvalidOptions {
         /// What does not fit.
@@ -173,11 +176,16 @@ pub enum ErrorKind {
     List(ListError),
     /// The bytes are no pickle of a `SharedMemory` or `ShareableList`.
     Pickle(PickleError),
+    /// The directory for segments is missing.
+    NoDirectory {
+        /// Its path.
+        path: std::path::PathBuf,
+    },
     /// The file system has no room.
     NoSpace {
         /// How many bytes were to be reserved.
         needed: u64,
-        /// How many are free.
+        /// How many are free; where no file system sets a limit, how much memory the machine has.
         available: u64,
     },
     /// The file system has room, but for no further file.
@@ -272,6 +280,7 @@ impl Error {
             },
             K::Pickle(_) => Fault::Peer,
             K::InvalidName { .. }
+            | K::InvalidBlockName(_)
             | K::InvalidOptions { .. }
             | K::OutOfRange { .. }
             | K::ShapeMismatch { .. }
@@ -291,7 +300,8 @@ impl Error {
             | K::Truncated { .. }
             | K::Sparse { .. }
             | K::InvalidValue { .. } => Fault::Peer,
-            K::NoSpace { .. }
+            K::NoDirectory { .. }
+            | K::NoSpace { .. }
             | K::NoInodes
             | K::FileSizeLimit { .. }
             | K::NoAddressSpace { .. }
@@ -310,8 +320,7 @@ impl Error {
             K::NotFound => "FileNotFoundError",
             K::AlreadyExists { .. } => "FileExistsError",
             K::PermissionDenied { .. } | K::Untrusted { .. } => "PermissionError",
-            // CPython 3.13 says `embedded null character`; the system call says EINVAL or ENAMETOOLONG of the others.
-            K::InvalidName { name, .. } if !name.contains('\0') => "OSError",
+            K::InvalidBlockName(error) => error.on_attach().class(),
             K::OutOfRange { .. } | K::List(ListError::OutOfRange { .. }) => "IndexError",
             K::List(ListError::NotUtf8 { .. }) => "UnicodeDecodeError",
             K::List(ListError::TooLong { .. }) => "AssertionError",
@@ -358,6 +367,7 @@ impl Error {
             }
             K::Strided { .. } => "the segment's type has further fields: use `get`, `set`, `at` or `iter`",
             K::InvalidValue { .. } => "a peer wrote bytes that its type does not allow",
+            K::NoDirectory { .. } => "mount a tmpfs there, or name another directory with `.dir(path)`",
             K::NoSpace { .. } => {
                 "remove unused segments (`shmtypes::reap`), or enlarge /dev/shm: \
                  `mount -o remount,size=…`, `docker run --shm-size=…`"
@@ -378,6 +388,7 @@ impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidName { name, reason } => write!(f, "{name:?} cannot be the name of a segment: {reason}"),
+            Self::InvalidBlockName(error) => error.fmt(f),
             Self::InvalidOptions { reason } => f.write_str(reason),
             Self::OutOfRange { index, len } => write!(f, "index {index} is out of range for {len} elements"),
             Self::ShapeMismatch { given, expected } => {
@@ -432,6 +443,7 @@ impl fmt::Display for ErrorKind {
             }
             Self::List(error) => error.fmt(f),
             Self::Pickle(error) => error.fmt(f),
+            Self::NoDirectory { path } => write!(f, "there is no directory {path:?}"),
             Self::NoSpace { needed, available } => {
                 write!(f, "no space: {needed} bytes are needed and {available} are free")
             }
@@ -489,10 +501,11 @@ impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         use std::io::ErrorKind as Io;
         let kind = match error.kind() {
-            ErrorKind::NotFound => Io::NotFound,
+            ErrorKind::NotFound | ErrorKind::NoDirectory { .. } => Io::NotFound,
             ErrorKind::AlreadyExists { .. } => Io::AlreadyExists,
             ErrorKind::PermissionDenied { .. } | ErrorKind::Untrusted { .. } => Io::PermissionDenied,
             ErrorKind::InvalidName { .. }
+            | ErrorKind::InvalidBlockName(_)
             | ErrorKind::InvalidOptions { .. }
             | ErrorKind::OutOfRange { .. }
             | ErrorKind::ShapeMismatch { .. }

@@ -90,7 +90,8 @@ pub use layout::{
     ShmStr, ShmValue, ShmView, ShmZero, TooLong, Writable,
 };
 pub use segment::{
-    Detached, Evolve, Persist, SegmentDirectory, SegmentInfo, Trust, inspect, list, reap, reap_named, unlink,
+    Container, Creator, Detached, Evolve, HugePages, Listing, Persist, Reaped, SegmentDirectory, SegmentInfo, Trust,
+    inspect, list, reap, reap_named, unlink,
 };
 pub use shmtypes_derive::ShmLayout;
 

@@ -1,6 +1,12 @@
 //! Integration tests over the public interface, with real second processes.
 
+mod bad_input;
+mod limits;
 mod peers;
+mod regressions;
 
 /// The program that plays the other process.
 const PEER: &str = env!("CARGO_BIN_EXE_shmtypes-peer");
+
+/// The program that plays the other process in tests of bad input and limits.
+const INPUT: &str = env!("CARGO_BIN_EXE_shmtypes-input");

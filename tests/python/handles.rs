@@ -44,9 +44,7 @@ fn an_array_stands_where_python_expects_it() {
         array.set_nd(&[1, 2], 2.5).unwrap();
         array.set_nd(&[2, 3], -1.0).unwrap();
         python.run(&json!({"op": "open block", "name": array.name()}));
-        let cast = |row: usize, column: usize| {
-            json!({"op": "cast", "bytes": 96, "format": "d", "shape": [3, 4], "indices": [row, column]})
-        };
+        let cast = |row: usize, column: usize| json!({"op": "cast", "bytes": 96, "format": "d", "shape": [3, 4], "indices": [row, column]});
         let expected = |value: f64| typed(Value::Float(value).as_ref());
         assert_eq!(python.run(&cast(1, 2))["value"], expected(2.5));
         assert_eq!(python.run(&cast(2, 3))["value"], expected(-1.0));
@@ -98,7 +96,9 @@ fn handles_travel_as_pickles_in_both_directions() {
             assert_eq!(python.run(&sent)["type"], "ShareableList");
             let sent = json!({"op": "unpickle", "key": "b", "hex": hex(&block.to_pickle(protocol).unwrap())});
             assert_eq!(python.run(&sent)["type"], "SharedMemory");
-            python.run(&json!({"op": "set", "key": "l", "index": 0, "value": typed(Value::Int(protocol.into()).as_ref())}));
+            python.run(
+                &json!({"op": "set", "key": "l", "index": 0, "value": typed(Value::Int(protocol.into()).as_ref())}),
+            );
             assert_eq!(list.get(0).unwrap(), Value::Int(protocol.into()));
 
             let made = python.run(&json!({"op": "pickle", "key": "l", "protocol": protocol}));

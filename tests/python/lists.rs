@@ -4,9 +4,9 @@ use crate::{unicode, value, with_each};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value as Json, json};
+use shmtypes::ErrorKind;
 use shmtypes::compat::list::{LayoutVersion, ListError};
 use shmtypes::compat::{Dialect, ShareableList, Value, ValueRef};
-use shmtypes::ErrorKind;
 use shmtypes_tests::python::{Interpreter, Python, typed};
 use shmtypes_tests::scratch::Scratch;
 use std::cell::RefCell;
@@ -170,11 +170,15 @@ fn negative_indices_below_the_list_are_refused_where_python_reads_its_own_table(
     with_each(|interpreter| {
         let scratch = Scratch::new();
         let mut python = Python::start(interpreter);
-        let list = ShareableList::options().name(scratch.name("list")).dialect(dialect(interpreter)).create(&[1_i64, 2, 3]);
+        let list =
+            ShareableList::options().name(scratch.name("list")).dialect(dialect(interpreter)).create(&[1_i64, 2, 3]);
         let list = list.unwrap();
         python.run(&json!({"op": "open list", "name": list.name()}));
         for index in [-3_isize, -1, 0, 2] {
-            assert_eq!(python.run(&json!({"op": "get", "index": index}))["value"], typed(list.get(index).unwrap().as_ref()));
+            assert_eq!(
+                python.run(&json!({"op": "get", "index": index}))["value"],
+                typed(list.get(index).unwrap().as_ref())
+            );
         }
         for index in [-4_isize, -5, -7, 3, isize::MIN, isize::MAX] {
             let error = list.get(index).unwrap_err();

@@ -217,7 +217,8 @@ fn test_shared_memory_ShareableList_basics() {
 fn test_shared_memory_ShareableList_pickling() {
     let scratch = Scratch::new();
     for protocol in 0..=5 {
-        let sl = ShareableList::options().name(scratch.name(&format!("p{protocol}"))).create(&[0_i64, 1, 2, 3]).unwrap();
+        let sl =
+            ShareableList::options().name(scratch.name(&format!("p{protocol}"))).create(&[0_i64, 1, 2, 3]).unwrap();
         let pickled = sl.to_pickle(protocol).unwrap();
         let deserialized = ShareableList::from_pickle(&pickled).unwrap();
         assert_eq!(deserialized.to_vec().unwrap(), sl.to_vec().unwrap());

@@ -19,7 +19,8 @@ fn attach_and_exit(interpreter: &Interpreter, command: &serde_json::Value) {
 fn python_removes_at_exit_what_it_merely_attached_to() {
     with_each(|interpreter| {
         let scratch = Scratch::new();
-        let list = ShareableList::options().name(scratch.name("list")).dialect(Default::default()).create(&[1_i64]).unwrap();
+        let list =
+            ShareableList::options().name(scratch.name("list")).dialect(Default::default()).create(&[1_i64]).unwrap();
         attach_and_exit(interpreter, &json!({"op": "open block", "name": list.name()}));
         assert!(scratch.left().is_empty(), "gh-82300: CPython {:?}", interpreter.version);
         // Who has it mapped goes on, and is told when it asks.

@@ -1,7 +1,9 @@
 //! What the integration tests share: properties over arbitrary bytes, scratch names, peer processes and changed worlds.
 
+pub mod folder;
 pub mod peer;
 pub mod props;
 pub mod python;
 pub mod scratch;
+pub mod tour;
 pub mod world;

@@ -69,7 +69,9 @@ pub fn list_bytes(bytes: &[u8]) {
         if let (Ok(found), Ok(slot)) = (&found, list.slot_bytes(index)) {
             assert!(slot <= bytes.len());
             // NaN is equal to nothing.
-            if !matches!(found, Value::Float(float) if float.is_nan()) && (0..position).all(|at| list.get_value(at as isize).is_ok()) {
+            if !matches!(found, Value::Float(float) if float.is_nan())
+                && (0..position).all(|at| list.get_value(at as isize).is_ok())
+            {
                 assert!(list.index(found.as_ref()).is_ok_and(|first| first <= position));
             }
         }
@@ -92,7 +94,8 @@ pub fn list_edits(bytes: &[u8]) {
         Err(ListError::TrailingNul { .. } | ListError::WouldBeCut { .. }) => return,
         Err(other) => panic!("{other}"),
     };
-    let list = List::attach(Cell::from_mut(memory.as_mut_slice()).as_slice_of_cells()).expect("just made").with_text(text);
+    let list =
+        List::attach(Cell::from_mut(memory.as_mut_slice()).as_slice_of_cells()).expect("just made").with_text(text);
     let slots: Vec<usize> = (0..model.len()).map(|index| list.slot_bytes(index as isize).expect("in range")).collect();
     while !input.0.is_empty() && !model.is_empty() {
         let index = isize::from(input.byte().cast_signed()) % (2 * model.len() as isize);

@@ -22,8 +22,7 @@ impl Interpreter {
         let output = Command::new(program).args(["-c", "import sys; print(*sys.version_info[:3])"]).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         let version: Vec<u32> = text.split_whitespace().map_while(|number| number.parse().ok()).collect();
-        (output.status.success() && version.len() == 3)
-            .then(|| Self { version, program: program.to_owned() })
+        (output.status.success() && version.len() == 3).then(|| Self { version, program: program.to_owned() })
     }
 
     /// Whether it is at least this version.

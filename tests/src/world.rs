@@ -12,8 +12,17 @@ const INSIDE: &str = "SHMTYPES_TEST_INSIDE";
 /// options such as `size=64k`.
 #[must_use]
 pub fn private_shm(options: &str) -> Vec<String> {
-    let script = format!("mount -t tmpfs -o {options} tmpfs /dev/shm && exec \"$0\" \"$@\"");
-    ["unshare", "--mount", "--propagation", "private", "sh", "-c", &script].map(str::to_owned).to_vec()
+    mounts(&format!("mount -t tmpfs -o {options} tmpfs /dev/shm"))
+}
+
+/// The shell words that run the shell command `mount` in a mount namespace of its own, and there what follows. An
+/// ordinary user gets a user namespace as well.
+#[must_use]
+pub fn mounts(mount: &str) -> Vec<String> {
+    let script = format!("{mount} && exec \"$0\" \"$@\"");
+    let user: &[&str] = if nix::unistd::geteuid().is_root() { &[] } else { &["--map-root-user"] };
+    let words = ["unshare", "--mount", "--propagation", "private"].into_iter().chain(user.iter().copied());
+    words.chain(["sh", "-c", &script]).map(str::to_owned).collect()
 }
 
 /// Runs `body` in another world: outside, starts this binary again under `wrapper` for the test `name` alone and fails

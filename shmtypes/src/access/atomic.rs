@@ -47,9 +47,16 @@ pub(crate) unsafe fn load_read_only<A: Atomic, R>(
     order: atomic::Ordering,
     load_relaxed: impl FnOnce(&A) -> R,
 ) -> R {
+    use atomic::Ordering;
+    match order {
+        Ordering::Relaxed | Ordering::Acquire => {}
+        // Before the load too: this fence keeps it behind the sequentially consistent stores that come earlier.
+        Ordering::SeqCst => atomic::fence(Ordering::SeqCst),
+        _ => panic!("there is no such thing as a release load"),
+    }
     // SAFETY: the caller's word.
     let value = unsafe { with(place, load_relaxed) };
-    if order != atomic::Ordering::Relaxed {
+    if order != Ordering::Relaxed {
         // With the relaxed load above, an acquire load: pairs with whatever release store the peer used.
         atomic::fence(order);
     }

@@ -14,10 +14,14 @@ const BLOCK_BYTES: usize = 128;
 /// The size of the private buffer through which elements without wide lanes travel.
 const BOUNCE_BYTES: usize = 4096;
 
-/// How a block of elements moves between shared and private memory.
+/// How a block of elements moves between shared and private memory: wide, which is a full block through registers, or
+/// copied, which is any block by `memcpy`.
+///
+/// A buffer must go one way only. One whose address has once reached a `memcpy` in assembly stays in memory, and the
+/// wide loop would store and load it for nothing: two to three times as slow.
 ///
 /// # Safety
-/// `load` initialises exactly the first `count * size_of::<T>()` bytes of the block.
+/// `load_wide` initialises `capacity::<T>()` elements of the block, `load` exactly the first `count`.
 #[doc(hidden)]
 pub unsafe trait BlockLane: Copy + 'static {
     /// How many elements one block holds; at least 1.
@@ -26,15 +30,33 @@ pub unsafe trait BlockLane: Copy + 'static {
     /// Room for one block.
     type Buffer: BlockBuffer;
 
-    /// # Safety
-    /// `source` is aligned for `T` and mapped for `count` elements; `count <= Self::capacity::<T>()`, and equal to it
-    /// unless the block is the last of its run.
-    unsafe fn load<T>(buffer: &mut Self::Buffer, source: *const T, count: usize);
+    /// Whether full blocks from `first` on may go wide.
+    fn is_wide<T>(first: *const T) -> bool;
 
     /// # Safety
-    /// `target` is aligned for `T`, mapped and writable for `count` elements, and the first `count` elements of the
-    /// buffer are initialised; `count` as for `load`.
-    unsafe fn store<T>(buffer: &Self::Buffer, target: *mut T, count: usize);
+    /// `source` is mapped for `Self::capacity::<T>()` elements and whole blocks away from an address that is wide.
+    unsafe fn load_wide<T>(buffer: &mut Self::Buffer, source: *const T);
+
+    /// # Safety
+    /// As for `load_wide`; `target` is writable, and the whole block is initialised.
+    unsafe fn store_wide<T>(buffer: &Self::Buffer, target: *mut T);
+
+    /// # Safety
+    /// `source` is mapped for `count` elements; `count <= Self::capacity::<T>()`.
+    #[inline(always)]
+    unsafe fn load<T>(buffer: &mut Self::Buffer, source: *const T, count: usize) {
+        // SAFETY: the caller's word; a block has room for `capacity` elements.
+        unsafe { copy_out(source.cast(), buffer.start_mut(), count * size_of::<T>()) };
+    }
+
+    /// # Safety
+    /// `target` is mapped and writable for `count` elements, and the first `count` elements of the buffer are
+    /// initialised; `count <= Self::capacity::<T>()`.
+    #[inline(always)]
+    unsafe fn store<T>(buffer: &Self::Buffer, target: *mut T, count: usize) {
+        // SAFETY: the caller's word.
+        unsafe { copy_in(buffer.start(), target.cast(), count * size_of::<T>()) };
+    }
 }
 
 /// Private room for one block.
@@ -108,7 +130,7 @@ unsafe impl<L: Lane> BlockBuffer for Block<L> {
     }
 }
 
-// SAFETY: `load` writes `LANES` lanes, `BLOCK_BYTES` bytes, for a full block; `copy_out` writes what it is told.
+// SAFETY: `load_wide` writes `LANES` lanes, `BLOCK_BYTES` bytes, a full block; `copy_out` writes what it is told.
 unsafe impl<L: Lane> BlockLane for L {
     type Buffer = Block<L>;
 
@@ -119,36 +141,32 @@ unsafe impl<L: Lane> BlockLane for L {
     }
 
     #[inline(always)]
-    unsafe fn load<T>(buffer: &mut Block<L>, source: *const T, count: usize) {
+    fn is_wide<T>(first: *const T) -> bool {
+        first.cast::<L>().is_aligned() && !cfg!(miri)
+    }
+
+    #[inline(always)]
+    unsafe fn load_wide<T>(buffer: &mut Block<L>, source: *const T) {
         let lanes: *const L = source.cast();
-        if count == Self::capacity::<T>() && lanes.is_aligned() && !cfg!(miri) {
-            for lane in 0..LANES {
-                // SAFETY: a full block is `LANES` lanes, all inside the `count` elements of the caller's word.
-                let place = unsafe { lanes.add(lane) };
-                // SAFETY: mapped by the caller's word, aligned by the test above; volatile, outside every allocation.
-                buffer.0[lane] = MaybeUninit::new(unsafe { place.read_volatile() });
-            }
-        } else {
-            // SAFETY: the caller's word; a block has room for `count` elements.
-            unsafe { copy_out(source.cast(), buffer.start_mut(), count * size_of::<T>()) };
+        for lane in 0..LANES {
+            // SAFETY: a full block is `LANES` lanes, all mapped by the caller's word.
+            let place = unsafe { lanes.add(lane) };
+            // SAFETY: mapped; aligned, because the first address was and a block is a multiple of a lane; volatile,
+            // outside every allocation.
+            buffer.0[lane] = MaybeUninit::new(unsafe { place.read_volatile() });
         }
     }
 
     #[inline(always)]
-    unsafe fn store<T>(buffer: &Block<L>, target: *mut T, count: usize) {
+    unsafe fn store_wide<T>(buffer: &Block<L>, target: *mut T) {
         let lanes: *mut L = target.cast();
-        if count == Self::capacity::<T>() && lanes.is_aligned() && !cfg!(miri) {
-            for lane in 0..LANES {
-                // SAFETY: a full block is `LANES` lanes, all inside the `count` elements of the caller's word.
-                let place = unsafe { lanes.add(lane) };
-                // SAFETY: the caller's word: the whole block is initialised.
-                let value = unsafe { buffer.0[lane].assume_init() };
-                // SAFETY: mapped and writable by the caller's word, aligned by the test above; volatile.
-                unsafe { place.write_volatile(value) };
-            }
-        } else {
-            // SAFETY: the caller's word.
-            unsafe { copy_in(buffer.start(), target.cast(), count * size_of::<T>()) };
+        for lane in 0..LANES {
+            // SAFETY: a full block is `LANES` lanes, all mapped by the caller's word.
+            let place = unsafe { lanes.add(lane) };
+            // SAFETY: the caller's word: the whole block is initialised.
+            let value = unsafe { buffer.0[lane].assume_init() };
+            // SAFETY: mapped and writable by the caller's word, aligned as in `load_wide`; volatile.
+            unsafe { place.write_volatile(value) };
         }
     }
 }
@@ -196,22 +214,27 @@ unsafe impl BlockLane for Bounce {
     }
 
     #[inline(always)]
-    unsafe fn load<T>(buffer: &mut BounceBuffer, source: *const T, count: usize) {
-        // SAFETY: the caller's word; the buffer has room for `capacity` elements.
-        unsafe { copy_out(source.cast(), buffer.start_mut(), count * size_of::<T>()) };
+    fn is_wide<T>(_first: *const T) -> bool {
+        false
     }
 
     #[inline(always)]
-    unsafe fn store<T>(buffer: &BounceBuffer, target: *mut T, count: usize) {
+    unsafe fn load_wide<T>(buffer: &mut BounceBuffer, source: *const T) {
         // SAFETY: the caller's word.
-        unsafe { copy_in(buffer.start(), target.cast(), count * size_of::<T>()) };
+        unsafe { Self::load(buffer, source, Self::capacity::<T>()) };
+    }
+
+    #[inline(always)]
+    unsafe fn store_wide<T>(buffer: &BounceBuffer, target: *mut T) {
+        // SAFETY: the caller's word.
+        unsafe { Self::store(buffer, target, Self::capacity::<T>()) };
     }
 }
 
 /// The first `count` elements of a loaded block.
 ///
 /// # Safety
-/// `BlockLane::load::<T>` has filled at least `count` elements of this buffer.
+/// `BlockLane::load::<T>` or `load_wide::<T>` has filled at least `count` elements of this buffer.
 #[inline(always)]
 pub(crate) unsafe fn loaded<T, B: BlockBuffer>(buffer: &B, count: usize) -> &[Candidate<T>] {
     // SAFETY: the buffer is aligned for `T` and holds `count` initialised elements by the caller's word; it is

@@ -42,13 +42,13 @@ fn bulk_copies_move_exactly_the_bytes_they_are_told() {
     for len in [0, 1, 7, 8, 15, 16, 17, 63, 64, 65, 127] {
         let source = numbered(len);
         let mut target = vec![0xee_u8; len + 2];
-        // SAFETY: `target` has `len + 2` bytes.
-        unsafe { copy_out(source.as_ptr(), target.as_mut_ptr().add(1), len) };
+        // SAFETY: `target` has `len + 1` bytes behind its first.
+        unsafe { copy_out(source.as_ptr(), target[1..].as_mut_ptr(), len) };
         assert_eq!((target[0], &target[1..=len], target[len + 1]), (0xee, &source[..], 0xee));
 
         target.fill(0xee);
         // SAFETY: as above.
-        unsafe { copy_in(source.as_ptr(), target.as_mut_ptr().add(1), len) };
+        unsafe { copy_in(source.as_ptr(), target[1..].as_mut_ptr(), len) };
         assert_eq!((target[0], &target[1..=len], target[len + 1]), (0xee, &source[..], 0xee));
     }
 }

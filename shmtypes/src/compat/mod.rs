@@ -36,13 +36,15 @@
 //! A block is published complete, so that nobody attaches to an empty one; a full /dev/shm is an error at creation, not
 //! SIGBUS later; a failed attach removes nothing; negative indices are checked; what Python would lose is refused.
 
-pub(crate) mod shared_memory;
 mod nd_array;
 mod shareable_list;
+pub(crate) mod shared_memory;
 mod tracker_client;
 
 pub use nd_array::{NdArray, NdArrayOptions, Order};
-pub use shared_memory::{Rename, SharedMemory, SharedMemoryOptions};
 pub use shareable_list::{ListIter, ShareableList, ShareableListOptions};
-pub use shmtypes_compat::*;
+pub use shared_memory::{Rename, SharedMemory, SharedMemoryOptions};
+pub use shmtypes_compat::{
+    Dialect, Handle, List, ListError, Value, ValueRef, list, memory, name, pickle, repr, tracker, value,
+};
 pub use tracker_client::ResourceTracker;

@@ -139,8 +139,7 @@ impl<T: ShmLayout> NdArrayOptions<T> {
     }
 
     fn end(&self, shape: &[usize]) -> Result<usize> {
-        let overflow =
-            || Error::new(ErrorKind::SizeOverflow { elements: usize::MAX, element_size: size_of::<T>() });
+        let overflow = || Error::new(ErrorKind::SizeOverflow { elements: usize::MAX, element_size: size_of::<T>() });
         let len = elements(shape).ok_or_else(overflow)?;
         len.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_add(self.offset)).ok_or_else(overflow)
     }
@@ -172,7 +171,12 @@ impl<T: ShmLayout> NdArray<T> {
     /// Everything that can be said about an array before it is created or opened.
     #[must_use]
     pub fn options() -> NdArrayOptions<T> {
-        NdArrayOptions { block: SharedMemoryOptions::default(), order: Order::default(), offset: 0, element: PhantomData }
+        NdArrayOptions {
+            block: SharedMemoryOptions::default(),
+            order: Order::default(),
+            offset: 0,
+            element: PhantomData,
+        }
     }
 
     /// Creates a block of zeros under a fresh name, as large as an array of this shape.

@@ -346,7 +346,7 @@ impl ShareableList {
                 f.write_str(", ")?;
             }
             match self.get_ref(index as isize, &mut scratch) {
-                Ok(value) => repr::write_value(f, value)?,
+                Ok(value) => write!(f, "{value}")?,
                 // Python's repr raises here; a `Display` cannot.
                 Err(error) => write!(f, "<{}>", error.kind())?,
             }

@@ -3,12 +3,13 @@
 //! CPython 3.13, `Lib/multiprocessing/shared_memory.py`, lines 38-256.
 #![allow(unsafe_code, reason = "calls the access module under the invariant of SharedMemory")]
 
-use super::name::BlockName;
-use super::tracker::Command;
+use super::name::PosixName;
+use super::tracker::Action;
 use super::{Handle, ResourceTracker, pickle};
 use crate::access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Trust;
+use crate::segment::attach::{check_kind, open};
 use crate::segment::file::NewFile;
 use crate::segment::name::SegmentName;
 use crate::segment::options::{SegmentOptions, invalid};
@@ -45,7 +46,7 @@ pub struct SharedMemory {
     map: Map,
     size: usize,
     id: FileId,
-    name: SegmentName,
+    name: PosixName,
     directory: Directory,
 }
 
@@ -69,7 +70,7 @@ pub enum Rename {
 }
 
 impl SharedMemoryOptions {
-    /// The name, as Python takes it: up to 254 bytes, no slash but a leading one, which does not count. Without one,
+    /// The name, as Python takes it: up to 255 bytes, no slash but leading ones, which do not count. Without one,
     /// creating makes a fresh name, `psm_` and eight hexadecimal digits.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -113,17 +114,16 @@ impl SharedMemoryOptions {
     /// As [`create`](Self::create), and what `fill` returns.
     pub fn create_with(&self, size: usize, fill: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<SharedMemory> {
         let given = self.given_name()?;
-        let label = given.as_ref().map_or("", |name| name.as_str()).to_owned();
-        self.build(given, size, fill).map_err(|error| error.on(&label))
+        self.build(given, size, fill).map_err(|error| error.on(self.segment.name.as_deref().unwrap_or_default()))
     }
 
-    fn given_name(&self) -> Result<Option<SegmentName>> {
+    fn given_name(&self) -> Result<Option<PosixName>> {
         self.segment.name.as_deref().map(block_name).transpose()
     }
 
     fn build(
         &self,
-        name: Option<SegmentName>,
+        given: Option<PosixName>,
         size: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<()>,
     ) -> Result<SharedMemory> {
@@ -134,8 +134,8 @@ impl SharedMemoryOptions {
         if isize::try_from(size).is_err() {
             return Err(Error::new(ErrorKind::SizeOverflow { elements: size, element_size: 1 }));
         }
-        let file = NewFile::create(&self.segment)?;
-        let (map, _) = file.reserve_and_map(&self.segment, size as u64)?;
+        let file = NewFile::create(&self.segment, size as u64)?;
+        let (map, _) = file.reserve_and_map(&self.segment)?;
         if file.is_private() {
             // SAFETY: `size` bytes were just mapped, of a file that has no name, so that nobody else reads or writes
             // them; every byte is a `u8`; the slice ends with the call.
@@ -148,8 +148,13 @@ impl SharedMemoryOptions {
             unsafe { access::copy_in(private.as_ptr(), map.start(), size) };
         }
         let id = file.id();
-        let (_, location) = file.publish(&self.segment, name, fresh_name)?;
-        let name = location.ok_or_else(|| Error::new(ErrorKind::Unnamed))?.name;
+        let file_name = given.as_ref().map(|name| SegmentName::of_block(name.file_name()));
+        let (_, location) = file.publish(&self.segment, file_name, fresh_name)?;
+        let name = match (given, location) {
+            (Some(given), _) => given,
+            (None, Some(location)) => block_name(location.name.as_str())?,
+            (None, None) => return Err(Error::new(ErrorKind::Unnamed)),
+        };
         Ok(SharedMemory { map, size, id, name, directory: self.segment.directory.clone() })
     }
 
@@ -159,25 +164,18 @@ impl SharedMemoryOptions {
     /// As [`SharedMemory::open`].
     pub fn open(&self) -> Result<SharedMemory> {
         let name = self.given_name()?.ok_or_else(|| invalid("opening needs a name"))?;
-        let label = name.as_str().to_owned();
-        self.attach(name).map_err(|error| error.on(&label))
+        self.attach(name).map_err(|error| error.on(self.segment.name.as_deref().unwrap_or_default()))
     }
 
-    fn attach(&self, name: SegmentName) -> Result<SharedMemory> {
+    fn attach(&self, name: PosixName) -> Result<SharedMemory> {
         let directory = self.segment.directory.clone();
-        let path = directory.join(name.as_str());
+        let path = directory.join(name.file_name());
         let start = Instant::now();
         loop {
-            let seen = Directory::status(&path)?;
-            check_kind(seen.irregular)?;
-            let file = Directory::open(&path, Access::ReadWrite)?;
+            let file = open(&path, Access::ReadWrite)?;
             let status = file.status()?;
-            check_kind(status.irregular)?;
-            if let Some(trusted) = self.segment.trusted_user()
-                && status.owner != trusted
-            {
-                return Err(Error::new(ErrorKind::Untrusted { owner: status.owner, trusted }));
-            }
+            check_kind(&status)?;
+            self.segment.check_owner(status.owner)?;
             if status.links > 1 {
                 return Err(Error::new(ErrorKind::HardLinked { links: status.links }));
             }
@@ -199,24 +197,14 @@ impl SharedMemoryOptions {
     }
 }
 
-fn check_kind(irregular: Option<&'static str>) -> Result<()> {
-    match irregular {
-        None => Ok(()),
-        Some(found) => Err(Error::new(ErrorKind::NotASegment { found })),
-    }
-}
-
 /// A name that the user gave, by Python's rules.
-fn block_name(name: &str) -> Result<SegmentName> {
-    match BlockName::new(name) {
-        Ok(checked) => Ok(SegmentName::of_block(checked.file_name())),
-        Err(error) => Err(Error::new(ErrorKind::InvalidName { name: name.to_owned(), reason: error.reason() })),
-    }
+fn block_name(name: &str) -> Result<PosixName> {
+    PosixName::new(name).map_err(|error| Error::new(ErrorKind::InvalidBlockName(error)))
 }
 
-fn fresh_name() -> SegmentName {
-    let random = sys::random();
-    SegmentName::of_block(BlockName::fresh([random[0], random[1], random[2], random[3]]).file_name())
+fn fresh_name() -> Result<SegmentName> {
+    let random = sys::random()?;
+    Ok(SegmentName::of_block(PosixName::fresh([random[0], random[1], random[2], random[3]]).file_name()))
 }
 
 impl SharedMemory {
@@ -253,10 +241,10 @@ impl SharedMemory {
         Self::options().name(name).open()
     }
 
-    /// The name, without a slash, as Python's `name` has it.
+    /// The name, as Python's `name` has it.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.name.as_str()
+        self.name.python_name()
     }
 
     /// The number of bytes. A creator on macOS rounds it up to whole pages, as Python does there; on Linux it is exact.
@@ -334,7 +322,7 @@ impl SharedMemory {
     }
 
     fn path(&self) -> PathBuf {
-        self.directory.join(self.name())
+        self.directory.join(self.name.file_name())
     }
 
     /// Whether the name still denotes this block.
@@ -377,7 +365,7 @@ impl SharedMemory {
     /// name does not exist; [`ErrorKind::AlreadyExists`] for [`Rename::NoReplace`]; [`ErrorKind::InvalidName`].
     pub fn rename(&mut self, new: &str, rename: Rename) -> Result<()> {
         let new = block_name(new)?;
-        let to = self.directory.join(new.as_str());
+        let to = self.directory.join(new.file_name());
         let renamed = self.check_name().and_then(|()| Ok(Directory::rename(&self.path(), &to, rename.into())?));
         renamed.map_err(|error| error.on(self.name()))?;
         self.name = new;
@@ -390,7 +378,7 @@ impl SharedMemory {
     /// # Errors
     /// If the tracker is gone, or the name cannot be told to it.
     pub fn track(&self, tracker: &ResourceTracker) -> Result<()> {
-        tracker.send(Command::Register, self.name())
+        tracker.send(Action::Register, &self.name.tracker_name())
     }
 
     /// Tells a Python resource tracker to forget this block.
@@ -398,7 +386,7 @@ impl SharedMemory {
     /// # Errors
     /// As [`track`](Self::track).
     pub fn untrack(&self, tracker: &ResourceTracker) -> Result<()> {
-        tracker.send(Command::Unregister, self.name())
+        tracker.send(Action::Unregister, &self.name.tracker_name())
     }
 
     /// The pickle of this handle, as Python's `pickle.dumps(shm, protocol)` makes it. Unpickling attaches by name.

@@ -1,6 +1,6 @@
 //! Talking to Python's resource tracker.
 
-use super::tracker::{Command, MessageForm, message};
+use super::tracker::{Action, MessageForm, message};
 use crate::error::{Error, ErrorKind, Result};
 use std::fs::File;
 use std::io::Write;
@@ -27,8 +27,8 @@ impl ResourceTracker {
         Self { pipe: File::from(pipe), form }
     }
 
-    pub(super) fn send(&self, command: Command, name: &str) -> Result<()> {
-        let bytes = message(command, name, self.form)
+    pub(super) fn send(&self, action: Action, name: &str) -> Result<()> {
+        let bytes = message(action, name, self.form)
             .map_err(|error| Error::new(ErrorKind::InvalidOptions { reason: error.to_string() }).on(name))?;
         // One write of at most PIPE_BUF bytes: messages of several processes do not mix (pipe(7)).
         (&self.pipe).write_all(&bytes).map_err(|error| {

@@ -1,11 +1,13 @@
 //! Attaching to a segment: every check before the first mapped byte.
 //!
-//! 1. What is under the name, before it is opened: nothing but a regular file is.
-//! 2. Open, without following links, without waiting, and never creating.
-//! 3. The life lock. If a remover holds it, start again; the name is about to go.
-//! 4. What was opened: regular, one name, a trusted owner, a sane size. No name left: start again.
-//! 5. The header, read once with `pread` into private memory and checked there. All later bounds come from this copy.
-//! 6. Map, and close the descriptor.
+//! 1. Open, without following links, without waiting, and never creating. That is harmless for all but device nodes,
+//!    which only a privileged user can put there.
+//! 2. What was opened: regular, one name, a trusted owner, a sane size.
+//! 3. The header, read once with `pread` into private memory and checked there. All later bounds come from this copy.
+//!    Nothing in it changes after publication, so that it may be read before the lock is held; who means another type
+//!    is never seen as attached.
+//! 4. The life lock. If a remover holds it, or has just taken the name away, start again.
+//! 5. Map, and close the descriptor.
 
 use super::attachment::{Attachment, Location};
 use super::header::{HEADER_BYTES, HUGE_PAGES_GRANTED, Header};
@@ -13,7 +15,7 @@ use super::liveness;
 use super::name::SegmentName;
 use super::options::SegmentOptions;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::{Access, Directory, Failure, File, Status};
+use crate::sys::{Access, Directory, File, Status};
 use nix::errno::Errno;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -31,8 +33,7 @@ pub(crate) type Check<'a> = &'a dyn Fn(&Header, &[u8]) -> Result<()>;
 /// Attaches to the segment of the name in `options`.
 pub(crate) fn attach(options: &SegmentOptions, access: Access, check: Check<'_>) -> Result<Attachment> {
     let name = options.required_name()?;
-    let label = name.as_str().to_owned();
-    attach_named(options, name, access, check).map_err(|error| error.on(&label))
+    attach_named(options, name, access, check).map_err(|error| error.on(options.name.as_deref().unwrap_or_default()))
 }
 
 fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, check: Check<'_>) -> Result<Attachment> {
@@ -40,10 +41,13 @@ fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, che
     let start = Instant::now();
     let mut pause = Duration::from_micros(20);
     loop {
-        if let Some(opened) = open_alive(&path, access)? {
-            let (file, status, rung) = opened;
+        let file = open(&path, access)?;
+        let status = file.status()?;
+        let header = check_file(options, &file, &status, check)?;
+        let rung = liveness::rung(&file, status.id)?;
+        if rung.lock_life(&file)? && file.status()?.links == 1 {
             let location = Location { name, path, rung };
-            return map_checked(options, file, &status, Some(location), access, check);
+            return map(options, file, &status, header, Some(location), access);
         }
         if start.elapsed() > REMOVER_PATIENCE {
             return Err(Error::new(ErrorKind::Busy));
@@ -53,32 +57,19 @@ fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, che
     }
 }
 
-/// Steps 1 to 4. `None` if the segment is just being removed.
-fn open_alive(path: &Path, access: Access) -> Result<Option<(File, Status, liveness::Rung)>> {
-    let seen = Directory::status(path)?;
-    check_kind(&seen)?;
-    let file = match Directory::open(path, access) {
-        Ok(file) => file,
-        // What was a regular file a moment ago is something else now: look again.
-        Err(Failure { errno: Errno::ELOOP | Errno::ENXIO | Errno::EISDIR, .. }) => return Ok(None),
-        Err(failure) => return Err(failure.into()),
-    };
-    let rung = liveness::rung(&file, seen.id)?;
-    if !rung.lock_life(&file)? {
-        return Ok(None);
-    }
-    let status = file.status()?;
-    check_kind(&status)?;
-    if status.links == 0 || status.id.device != seen.id.device {
-        return Ok(None);
-    }
-    if status.links > 1 {
-        return Err(Error::new(ErrorKind::HardLinked { links: status.links }));
-    }
-    Ok(Some((file, status, rung)))
+/// Step 1. What cannot be opened because of its kind is told by it.
+pub(crate) fn open(path: &Path, access: Access) -> Result<File> {
+    Directory::open(path, access).map_err(|failure| {
+        if failure.errno != Errno::ENOENT
+            && let Ok(Status { irregular: Some(found), .. }) = Directory::status(path)
+        {
+            return Error::new(ErrorKind::NotASegment { found });
+        }
+        failure.into()
+    })
 }
 
-fn check_kind(status: &Status) -> Result<()> {
+pub(crate) fn check_kind(status: &Status) -> Result<()> {
     match status.irregular {
         None => Ok(()),
         Some(found) => Err(Error::new(ErrorKind::NotASegment { found })),
@@ -93,30 +84,47 @@ pub(crate) fn attach_descriptor(options: &SegmentOptions, descriptor: OwnedFd, c
     if !file.is_writable()? {
         return Err(Error::new(ErrorKind::PermissionDenied { operation: "write through a read-only descriptor" }));
     }
-    map_checked(options, file, &status, None, Access::ReadWrite, check)
+    // Whoever serves another file system could answer a page fault late, or never.
+    if !file.file_system()?.is_memory() {
+        return Err(Error::new(ErrorKind::Unsupported { what: "descriptors of files that are not in memory" }));
+    }
+    let header = check_file(options, &file, &status, check)?;
+    if status.links > 0 {
+        // A named segment: its name lives as long as this attachment, but is not for this process to remove.
+        let rung = liveness::rung(&file, status.id)?;
+        if !rung.lock_life(&file)? {
+            return Err(Error::new(ErrorKind::Busy));
+        }
+    }
+    map(options, file, &status, header, None, Access::ReadWrite)
 }
 
-/// Steps 5 and 6.
-fn map_checked(
-    options: &SegmentOptions,
-    file: File,
-    status: &Status,
-    location: Option<Location>,
-    access: Access,
-    check: Check<'_>,
-) -> Result<Attachment> {
-    if let Some(trusted) = options.trusted_user()
-        && status.owner != trusted
-    {
-        return Err(Error::new(ErrorKind::Untrusted { owner: status.owner, trusted }));
+/// Steps 2 and 3.
+fn check_file(options: &SegmentOptions, file: &File, status: &Status, check: Check<'_>) -> Result<Header> {
+    check_kind(status)?;
+    if status.links > 1 {
+        return Err(Error::new(ErrorKind::HardLinked { links: status.links }));
     }
-    let header = read_header(&file, status, check)?;
+    options.check_owner(status.owner)?;
+    let header = read_header(file, status, check)?;
     if header.total_bytes > options.max_bytes {
         return Err(Error::new(ErrorKind::TooLarge { bytes: header.total_bytes, limit: options.max_bytes }));
     }
     if status.reserved < header.total_bytes {
         return Err(Error::new(ErrorKind::Sparse { bytes: header.total_bytes, reserved: status.reserved }));
     }
+    Ok(header)
+}
+
+/// Step 5.
+fn map(
+    options: &SegmentOptions,
+    file: File,
+    status: &Status,
+    header: Header,
+    location: Option<Location>,
+    access: Access,
+) -> Result<Attachment> {
     let no_address_space = || Error::new(ErrorKind::NoAddressSpace { needed: header.total_bytes });
     let bytes = usize::try_from(header.total_bytes).map_err(|_| no_address_space())?;
     let map = if header.optional_features & HUGE_PAGES_GRANTED == 0 {

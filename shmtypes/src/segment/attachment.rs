@@ -48,7 +48,7 @@ impl Attachment {
         descriptor: Option<File>,
         access: Access,
     ) -> Self {
-        // No truncation: the product of the lengths was mapped, or one of them is 0 and the others are only shown.
+        // No truncation: the product of those that are not 0 is an `isize` (`Header::check_geometry`).
         let shape = header.shape.map(|length| length as usize);
         Self { mapped: Some(Mapped { map, descriptor }), header, shape, id, location, access }
     }
@@ -86,9 +86,10 @@ impl Attachment {
 
     /// Ends this process's attachment, if this is its last handle, and says what became of the segment.
     pub(crate) fn close(attachment: Arc<Self>) -> Result<Detached> {
-        match Arc::try_unwrap(attachment) {
-            Ok(mut attachment) => attachment.detach(),
-            Err(_) => Ok(Detached::StillInUse),
+        // Of several threads that close their handles at once, exactly one gets the attachment.
+        match Arc::into_inner(attachment) {
+            Some(mut attachment) => attachment.detach(),
+            None => Ok(Detached::StillInUse),
         }
     }
 
@@ -97,7 +98,7 @@ impl Attachment {
         // Unmaps and closes: the life lock ends before the question whether anybody else holds one.
         drop(mapped);
         match self.location.take() {
-            Some(location) => detach::leave(self.header.persist(), self.id, location),
+            Some(location) => detach::leave(&self.header, self.id, location),
             None => Ok(Detached::Unnamed),
         }
     }

@@ -10,10 +10,11 @@
 use super::attachment::Attachment;
 use super::detach::{self, Detached};
 use super::file::{self, NewFile};
-use super::header::{Container, HEADER_BYTES, Header, MAX_DIMENSIONS, MAX_SCHEMA_BYTES, PAGE, Persist, REGION_ALIGN};
+use super::header::{
+    Container, HEADER_BYTES, Header, MAX_DIMENSIONS, MAX_SCHEMA_BYTES, PAGE, Persist, REGION_ALIGN, extent,
+};
 use super::name::SegmentName;
 use super::options::{SegmentOptions, invalid};
-use crate::access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::ShmLayout;
 use crate::sys::{self, Access, Directory, Failure, Map};
@@ -32,6 +33,7 @@ pub(crate) struct Plan<'a> {
 pub(crate) struct Draft {
     map: Map,
     header: Header,
+    schema: String,
     file: NewFile,
     name: Option<SegmentName>,
     options: SegmentOptions,
@@ -41,8 +43,7 @@ impl Draft {
     /// A new segment for elements of type `T`, all of whose data bytes are zero.
     pub(crate) fn new<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>) -> Result<Self> {
         let name = options.given_name()?;
-        let label = name.as_ref().map_or("", SegmentName::as_str).to_owned();
-        Self::build::<T>(options, plan, name).map_err(|error| error.on(&label))
+        Self::build::<T>(options, plan, name).map_err(|error| error.on(options.name.as_deref().unwrap_or_default()))
     }
 
     fn build<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, name: Option<SegmentName>) -> Result<Self> {
@@ -54,31 +55,13 @@ impl Draft {
             make_room(&options.directory, name)?;
         }
 
-        let file = NewFile::create(options)?;
-        let (map, granted) = file.reserve_and_map(options, header.total_bytes)?;
+        let file = NewFile::create(options, header.total_bytes)?;
+        let (map, granted) = file.reserve_and_map(options)?;
         header.optional_features = granted;
         if options.prefault {
             map.populate(Access::ReadWrite)?;
         }
-        let mut draft = Self { map, header, file, name, options: options.clone() };
-        draft.write_header(schema.as_bytes());
-        Ok(draft)
-    }
-
-    /// Everything in front of the data but the magic.
-    fn write_header(&mut self, schema: &[u8]) {
-        let mut unfinished = self.header;
-        unfinished.magic = [0; 8];
-        self.write_bytes(0, zerocopy::IntoBytes::as_bytes(&unfinished));
-        self.write_bytes(self.header.schema_offset as usize, schema);
-    }
-
-    #[expect(unsafe_code, reason = "fills the new mapping")]
-    fn write_bytes(&mut self, offset: usize, bytes: &[u8]) {
-        assert!(offset.checked_add(bytes.len()).is_some_and(|end| end <= self.map.bytes()));
-        let target = self.map.start().wrapping_add(offset);
-        // SAFETY: inside the mapping by the assertion; the source is a private slice.
-        unsafe { access::copy_in(bytes.as_ptr(), target, bytes.len()) };
+        Ok(Self { map, header, schema, file, name, options: options.clone() })
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -95,12 +78,13 @@ impl Draft {
     }
 
     /// Completes the segment and gives it its name.
-    pub(crate) fn publish(mut self) -> Result<Attachment> {
-        self.write_bytes(0, &super::header::MAGIC);
-        let Self { map, header, file, name, options } = self;
-        let label = name.as_ref().map_or("", SegmentName::as_str).to_owned();
+    pub(crate) fn publish(self) -> Result<Attachment> {
+        let Self { map, header, schema, file, name, options } = self;
         let id = file.id();
-        let (file, location) = file.publish(&options, name, SegmentName::fresh).map_err(|error| error.on(&label))?;
+        // By a call, which is cheaper than the fault of a page that the mapping has not touched yet.
+        let front = [zerocopy::IntoBytes::as_bytes(&header), schema.as_bytes()].concat();
+        let published = file.write_front(&front).and_then(|()| file.publish(&options, name, SegmentName::fresh));
+        let (file, location) = published.map_err(|error| error.on(options.name.as_deref().unwrap_or_default()))?;
         let keeps = location.as_ref().is_none_or(|location| location.rung.keeps_descriptor());
         Ok(Attachment::new(map, header, id, location, keeps.then_some(file), Access::ReadWrite))
     }
@@ -111,7 +95,7 @@ fn make_room(directory: &Directory, name: &SegmentName) -> Result<()> {
     let path = directory.join(name.as_str());
     match Directory::status(&path) {
         Err(Failure { errno: Errno::ENOENT, .. }) => Ok(()),
-        Err(failure) => Err(failure.into()),
+        Err(failure) => Err(super::directory::no_directory(directory, failure)),
         Ok(_) => match super::directory::reap_orphan(&path) {
             Ok(Detached::Removed | Detached::NameGone) => Ok(()),
             _ => Err(file::taken(&path)),
@@ -127,6 +111,7 @@ fn layout<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, schema_bytes:
         Error::new(ErrorKind::SizeOverflow { elements, element_size: element_bytes })
     };
     let elements = elements.ok_or_else(overflow)?;
+    extent(plan.shape.iter().map(|&length| length as u64), element_bytes as u64).ok_or_else(overflow)?;
     let data_bytes = elements.checked_mul(element_bytes).ok_or_else(overflow)? as u64;
     if plan.shape.is_empty() || plan.shape.len() > MAX_DIMENSIONS {
         return Err(invalid("a shape has 1 to 8 dimensions"));
@@ -165,7 +150,7 @@ fn layout<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, schema_bytes:
     for (stored, &length) in header.shape.iter_mut().zip(plan.shape) {
         *stored = length as u64;
     }
-    header.creation_id = sys::random();
+    header.creation_id = sys::random()?;
     header.boot_id = sys::boot_id();
     header.created_ns = sys::realtime_nanoseconds();
     header.creator_start = sys::process_start();

@@ -5,6 +5,8 @@
 //! another one made room for. The write lock on the *life* byte, asked for without waiting, says that nobody is
 //! attached and keeps attachers out until the name is gone.
 //!
+//! The question is first asked without a lock, because the usual answer removes nothing.
+//!
 //! A process that is just being spawned holds copies of its parent's descriptors and mappings for a moment, and looks
 //! attached. So a last detach that finds the segment in use is remembered in this process and tried again at its next
 //! create, detach or reap; what nobody tries again, `reap` finds.
@@ -12,10 +14,10 @@
 //! Parent and child of a fork run the same protocol. No process id decides anything.
 
 use super::attachment::Location;
-use super::header::Persist;
+use super::header::{CreationId, HEADER_BYTES, Header, Persist};
 use super::liveness::Rung;
 use crate::error::{Error, Result};
-use crate::sys::{Access, Directory, Failure, FileId, Lock, LockByte};
+use crate::sys::{Access, Directory, Failure, File, FileId, Lock, LockByte};
 use nix::errno::Errno;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -51,20 +53,42 @@ pub(crate) enum Condition {
 const REMOVER_PATIENCE: Duration = Duration::from_millis(100);
 
 /// After the mapping is gone: removes the name if this was the last attachment.
-pub(crate) fn leave(persist: Persist, id: FileId, location: Location) -> Result<Detached> {
-    retry_deferred(Some(id));
-    if persist == Persist::Keep {
+pub(crate) fn leave(header: &Header, file: FileId, location: Location) -> Result<Detached> {
+    let target = Target { file, creation: Some(header.creation_id()), rung: location.rung };
+    retry_deferred(Some(&target));
+    if header.persist() == Persist::Keep {
         return Ok(Detached::Kept);
     }
-    let outcome = remove(&location.path, id, location.rung, Condition::Unattached);
+    let outcome = remove(&location.path, target, Condition::Unattached);
     if !matches!(outcome, Ok(Detached::Removed | Detached::NameGone | Detached::LeftForOwner)) {
-        defer(Deferred::new(id, location.path, location.rung));
+        defer(Deferred::new(target, location.path));
     }
     outcome.map_err(|failure| Error::from(failure).on(location.name.as_str()))
 }
 
-/// Removes the name at `path` if it denotes the file `id`.
-pub(crate) fn remove(path: &Path, id: FileId, rung: Rung, condition: Condition) -> Result<Detached, Failure> {
+/// The segment that a removal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) file: FileId,
+    /// The segment's own number, because file systems use the numbers of inodes again. `None` for a file without a
+    /// header that can be read.
+    pub(crate) creation: Option<CreationId>,
+    pub(crate) rung: Rung,
+}
+
+impl Target {
+    /// Whether `file`, whose removers wait, is the segment.
+    fn is(&self, file: &File) -> Result<bool, Failure> {
+        let Some(creation) = self.creation else { return Ok(true) };
+        let mut start = [0; HEADER_BYTES];
+        file.read_at(&mut start, 0)?;
+        Ok(Header::creation_id_in(&start) == creation)
+    }
+}
+
+/// Removes the name at `path` if it denotes the segment that is meant.
+pub(crate) fn remove(path: &Path, target: Target, condition: Condition) -> Result<Detached, Failure> {
+    let (id, rung) = (target.file, target.rung);
     let file = match Directory::open(path, Access::ReadWrite) {
         Ok(file) => file,
         Err(Failure { errno: Errno::ENOENT | Errno::ELOOP, .. }) => return Ok(Detached::NameGone),
@@ -73,6 +97,14 @@ pub(crate) fn remove(path: &Path, id: FileId, rung: Rung, condition: Condition) 
     };
     if file.status()?.id != id {
         return Ok(Detached::NameGone);
+    }
+    // The usual answer first, which needs no lock: whoever is attached now asks again when leaving. An exclusive lock is
+    // another remover's, who may yet fail.
+    if condition == Condition::Unattached
+        && rung != Rung::WholeFile
+        && file.locked(LockByte::LIFE)? == Some(Lock::Shared)
+    {
+        return Ok(Detached::StillInUse);
     }
     if rung != Rung::WholeFile {
         let start = Instant::now();
@@ -93,6 +125,9 @@ pub(crate) fn remove(path: &Path, id: FileId, rung: Rung, condition: Condition) 
             return Ok(Detached::StillInUse);
         }
     }
+    if !target.is(&file)? {
+        return Ok(Detached::NameGone);
+    }
     match Directory::status(path) {
         Ok(status) if status.id == id => {}
         Ok(_) | Err(Failure { errno: Errno::ENOENT, .. }) => return Ok(Detached::NameGone),
@@ -110,9 +145,8 @@ pub(crate) fn remove(path: &Path, id: FileId, rung: Rung, condition: Condition) 
 /// A removal to try again.
 #[derive(Debug)]
 struct Deferred {
-    id: FileId,
+    target: Target,
     path: PathBuf,
-    rung: Rung,
     due: Instant,
     pause: Duration,
 }
@@ -127,8 +161,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 static DEFERRED: Mutex<Vec<Deferred>> = Mutex::new(Vec::new());
 
 impl Deferred {
-    fn new(id: FileId, path: PathBuf, rung: Rung) -> Self {
-        Self { id, path, rung, due: Instant::now() + FIRST_PAUSE, pause: FIRST_PAUSE }
+    fn new(target: Target, path: PathBuf) -> Self {
+        Self { target, path, due: Instant::now() + FIRST_PAUSE, pause: FIRST_PAUSE }
     }
 }
 
@@ -136,7 +170,7 @@ impl Deferred {
 fn defer(deferred: Deferred) {
     // A forked child may have inherited the mutex locked: then the removal is left to `reap`.
     let Ok(mut list) = DEFERRED.try_lock() else { return };
-    list.retain(|other| other.id != deferred.id);
+    list.retain(|other| other.target != deferred.target);
     if list.len() == MOST_DEFERRED {
         list.remove(0);
     }
@@ -144,11 +178,11 @@ fn defer(deferred: Deferred) {
 }
 
 /// Tries remembered removals again whose time has come, but for the one that the caller is about to try itself.
-pub(crate) fn retry_deferred(except: Option<FileId>) {
+pub(crate) fn retry_deferred(except: Option<&Target>) {
     let due: Vec<Deferred> = {
         let Ok(mut list) = DEFERRED.try_lock() else { return };
-        if let Some(id) = except {
-            list.retain(|deferred| deferred.id != id);
+        if let Some(target) = except {
+            list.retain(|deferred| deferred.target != *target);
         }
         if list.is_empty() {
             return;
@@ -163,7 +197,7 @@ pub(crate) fn retry_deferred(except: Option<FileId>) {
         list.extract_if(.., is_due).collect()
     };
     for mut deferred in due {
-        let outcome = remove(&deferred.path, deferred.id, deferred.rung, Condition::Unattached);
+        let outcome = remove(&deferred.path, deferred.target, Condition::Unattached);
         // What is in use for so long is in use by somebody who will remove it.
         if !matches!(outcome, Ok(Detached::Removed | Detached::NameGone | Detached::LeftForOwner))
             && deferred.pause < LONGEST_PAUSE

@@ -1,18 +1,20 @@
 //! What operators do with a directory of segments: list, inspect, reap, unlink.
 //!
-//! Listing and inspecting take no lock, so they never make an attacher wait. Reaping asks first and locks only what
+//! Listing and inspecting take no lock where the file system has byte locks, so they never make an attacher wait there.
+//! (With whole-file locks there is no way of asking but trying.) Reaping asks first and locks only what
 //! seems unattached. Nothing here touches a file that is no segment of this crate.
 
-use super::attach::read_header;
-use super::detach::{self, Condition, Detached};
+use super::attach::{check_kind, read_header};
+use super::detach::{self, Condition, Detached, Target};
 use super::header::{Container, HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED, Header, Persist};
 use super::liveness;
-use super::name::{SegmentName, is_temporary};
+use super::name::{SegmentName, is_temporary, shown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::describe::Layout;
-use crate::sys::{self, Access, Directory, Failure, File, Status};
+use crate::sys::{Access, Directory, Failure, File, Status};
 use nix::errno::Errno;
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -81,7 +83,8 @@ pub enum HugePages {
 pub struct Listing {
     /// The segments, by name.
     pub segments: Vec<SegmentInfo>,
-    /// Files with the magic of a segment that cannot be read as one, or not by this process, and why.
+    /// Files with the magic of a segment that cannot be read as one, or not by this process, and why. Names that no
+    /// segment can have are written as `{:?}` writes them, so that they can be printed.
     pub rejected: Vec<(String, Error)>,
 }
 
@@ -89,7 +92,7 @@ pub struct Listing {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Reaped {
-    /// The names that were removed.
+    /// The names that were removed; one that no segment can have as `{:?}` writes it.
     pub removed: Vec<String>,
     /// The memory that was freed with them, in bytes.
     pub bytes: u64,
@@ -103,7 +106,7 @@ pub struct SegmentDirectory(Directory);
 
 impl Default for SegmentDirectory {
     fn default() -> Self {
-        Self::new(sys::DEFAULT_DIRECTORY)
+        Self(Directory::shared_memory())
     }
 }
 
@@ -119,25 +122,32 @@ impl SegmentDirectory {
     /// If the directory cannot be read.
     pub fn list(&self) -> Result<Listing> {
         let mut listing = Listing::default();
-        let mut names = self.0.names()?;
+        let mut names = self.names()?;
         names.sort();
         for name in names {
             let name = name.to_string_lossy().into_owned();
+            // Just being built, or left half-built for `reap`.
+            if is_temporary(&name) {
+                continue;
+            }
             match self.examine(&name) {
-                Ok(info) => listing.segments.push(info),
+                Ok(info) => match SegmentName::new(&name) {
+                    Ok(_) => listing.segments.push(info),
+                    Err(error) => listing.rejected.push((shown(&name), error)),
+                },
                 Err(error) => match error.kind() {
                     // Not a segment, or gone since the directory was read.
                     ErrorKind::NotASegment { .. } | ErrorKind::NotFound => {}
                     // Without read access nobody knows whether it is one.
                     ErrorKind::PermissionDenied { .. } if SegmentName::new(&name).is_err() => {}
-                    _ => listing.rejected.push((name, error)),
+                    _ => listing.rejected.push((shown(&name), error)),
                 },
             }
         }
         Ok(listing)
     }
 
-    /// What the segment's header and file say about it. Needs read access, takes no lock.
+    /// What the segment's header and file say about it. Needs read access; changes nothing.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::NotASegment`], or what is wrong with the segment.
@@ -189,21 +199,25 @@ impl SegmentDirectory {
     pub fn reap(&self) -> Result<Reaped> {
         detach::retry_deferred(None);
         let mut reaped = Reaped::default();
-        for name in self.0.names()? {
+        for name in self.names()? {
             let Some(name) = name.to_str() else { continue };
             let path = self.0.join(name);
             let bytes = Directory::status(&path).map_or(0, |status| status.reserved);
             let outcome = if is_temporary(name) { reap_unfinished(&path) } else { reap_orphan(&path) };
             match outcome {
                 Ok(Detached::Removed) => {
-                    reaped.removed.push(name.to_owned());
+                    reaped.removed.push(shown(name));
                     reaped.bytes += bytes;
                 }
-                Ok(Detached::LeftForOwner) => reaped.left_for_owner.push(name.to_owned()),
+                Ok(Detached::LeftForOwner) => reaped.left_for_owner.push(shown(name)),
                 _ => {}
             }
         }
         Ok(reaped)
+    }
+
+    fn names(&self) -> Result<Vec<OsString>> {
+        self.0.names().map_err(|failure| no_directory(&self.0, failure))
     }
 
     /// Removes one segment that nobody is attached to, of either persist policy.
@@ -231,13 +245,14 @@ impl SegmentDirectory {
         let attempt = || {
             let (file, status) = open_segment(&path, Access::ReadWrite)?;
             // A damaged segment may be removed as well; what carries no magic may not.
-            match read_header(&file, &status, &|_, _| Ok(())) {
+            let header = match read_header(&file, &status, &|_, _| Ok(())) {
                 Err(error) if matches!(error.kind(), ErrorKind::NotASegment { .. }) => return Err(error),
-                _ => {}
-            }
+                header => header.ok(),
+            };
             let rung = liveness::rung(&file, status.id)?;
             drop(file);
-            match detach::remove(&path, status.id, rung, condition)? {
+            let creation = header.map(|header| header.creation_id());
+            match detach::remove(&path, Target { file: status.id, creation, rung }, condition)? {
                 Detached::Removed => Ok(()),
                 Detached::LeftForOwner => Err(Error::new(ErrorKind::PermissionDenied { operation: "remove the name" })),
                 Detached::StillInUse if condition == Condition::Any => Err(Error::new(ErrorKind::Busy)),
@@ -246,6 +261,16 @@ impl SegmentDirectory {
             }
         };
         attempt().map_err(|error: Error| error.on(name))
+    }
+}
+
+/// Tells a missing directory from other failures.
+pub(super) fn no_directory(directory: &Directory, failure: Failure) -> Error {
+    match failure.errno {
+        Errno::ENOENT | Errno::ENOTDIR if !directory.is_there() => {
+            Error::new(ErrorKind::NoDirectory { path: directory.path().to_owned() })
+        }
+        _ => failure.into(),
     }
 }
 
@@ -264,7 +289,8 @@ fn open_segment(path: &Path, access: Access) -> Result<(File, Status)> {
     let status = file.status()?;
     let mut magic = [0; super::header::MAGIC.len()];
     if file.read_at(&mut magic, 0)? < magic.len() || magic != super::header::MAGIC {
-        return Err(Error::new(ErrorKind::NotASegment { found: "a file without its magic" }));
+        let found = if status.bytes == 0 { "an empty file" } else { "a file without its magic" };
+        return Err(Error::new(ErrorKind::NotASegment { found }));
     }
     refuse(&status)?;
     Ok((file, status))
@@ -286,23 +312,32 @@ pub(super) fn reap_orphan(path: &Path) -> Result<Detached> {
         return Ok(Detached::StillInUse);
     }
     drop(file);
-    Ok(detach::remove(path, status.id, rung, Condition::Unattached)?)
+    let target = Target { file: status.id, creation: Some(header.creation_id()), rung };
+    Ok(detach::remove(path, target, Condition::Unattached)?)
 }
 
 /// Removes a hidden file whose creator is gone.
 fn reap_unfinished(path: &Path) -> Result<Detached> {
+    // Before opening: what is no regular file is not opened, let alone locked.
+    if Directory::status(path).is_ok_and(|status| status.irregular.is_some()) {
+        return Ok(Detached::StillInUse);
+    }
     let file = match Directory::open(path, Access::ReadOnly) {
         Ok(file) => file,
         Err(Failure { errno: Errno::ENOENT, .. }) => return Ok(Detached::NameGone),
         Err(failure) => return Err(failure.into()),
     };
     let status = file.status()?;
+    // Before anything else is done to it: it may be a FIFO.
+    check_kind(&status)?;
     let rung = liveness::rung(&file, status.id)?;
-    if status.irregular.is_some() || rung.is_attached(&file)? {
+    if rung.is_attached(&file)? {
         return Ok(Detached::StillInUse);
     }
     drop(file);
-    Ok(detach::remove(path, status.id, rung, Condition::Unattached)?)
+    // Its name has 128 random bits.
+    let target = Target { file: status.id, creation: None, rung };
+    Ok(detach::remove(path, target, Condition::Unattached)?)
 }
 
 /// [`SegmentDirectory::list`] of /dev/shm.

@@ -88,7 +88,12 @@ impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
     /// The address of element `index`.
     #[inline(always)]
     fn place(&self, index: usize) -> *mut T {
-        self.first.wrapping_byte_add(index * self.stride)
+        if self.stride == size_of::<T>() {
+            // The usual case apart: a multiplication by a constant is a shift, and a loop decides once.
+            self.first.wrapping_add(index)
+        } else {
+            self.first.wrapping_byte_add(index * self.stride)
+        }
     }
 
     /// Refuses what needs the elements side by side.
@@ -226,6 +231,15 @@ impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
         Ok(unsafe { Vec::from_raw_parts(first.cast::<T>(), len, capacity) })
     }
 
+    /// How many elements at the front may move in full wide blocks.
+    #[inline(always)]
+    fn wide_end(&self) -> usize
+    where
+        T: ShmValue,
+    {
+        if T::Lane::is_wide(self.first) { self.len - self.len % T::Lane::capacity::<T>() } else { 0 }
+    }
+
     /// Lends private copies of all elements, checked, block after block.
     #[inline(always)]
     pub(crate) fn for_each_block(&self, mut visit: impl FnMut(&[T])) -> Result<()>
@@ -234,22 +248,33 @@ impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
     {
         self.check_dense()?;
         let full = T::Lane::capacity::<T>();
-        let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();
-        let mut lend = |index: usize, count: usize| {
-            // SAFETY: the callers keep `index + count <= len`: mapped and aligned; a full block or the last one.
-            unsafe { T::Lane::load::<T>(&mut buffer, self.first.wrapping_add(index), count) };
-            // SAFETY: `load` filled `count` elements.
-            let candidates = unsafe { access::loaded(&buffer, count) };
+        let mut lend = |index: usize, candidates: &[Candidate<T>]| -> Result<()> {
             visit(as_values(candidates).map_err(|(at, invalid)| invalid.into_error(&T::SCHEMA, Some(index + at)))?);
             Ok(())
         };
-        let mut index = 0;
-        // Apart, so that the length of a full block is a constant and its loads stay in registers.
-        while self.len - index >= full {
-            lend(index, full)?;
+        let (mut index, wide_end) = (0, self.wide_end());
+        while index < wide_end {
+            // A buffer of its own, which stays in registers (see `BlockLane`).
+            let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();
+            // SAFETY: `index + full <= wide_end <= len`: mapped, and whole blocks behind a wide address.
+            unsafe { T::Lane::load_wide::<T>(&mut buffer, self.first.wrapping_add(index)) };
+            // SAFETY: `load_wide` filled the block.
+            lend(index, unsafe { access::loaded(&buffer, full) })?;
             index += full;
         }
-        if index < self.len { lend(index, self.len - index) } else { Ok(()) }
+        if index == self.len {
+            return Ok(());
+        }
+        let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();
+        while index < self.len {
+            let count = full.min(self.len - index);
+            // SAFETY: `index + count <= len`: mapped; `count <= full`.
+            unsafe { T::Lane::load::<T>(&mut buffer, self.first.wrapping_add(index), count) };
+            // SAFETY: `load` filled `count` elements.
+            lend(index, unsafe { access::loaded(&buffer, count) })?;
+            index += count;
+        }
+        Ok(())
     }
 
     /// Folds over private copies of all elements, checked, block after block.
@@ -277,10 +302,31 @@ impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
         self.check_dense()?;
         other.check_dense()?;
         let full = T::Lane::capacity::<T>();
+        let end = self.len.min(other.len);
+        let (mut index, wide_end) = (0, self.wide_end().min(other.wide_end()));
+        while index < wide_end {
+            // Buffers of their own, which stay in registers (see `BlockLane`).
+            let mut left = <T::Lane as BlockLane>::Buffer::new::<T>();
+            let mut right = <T::Lane as BlockLane>::Buffer::new::<T>();
+            // SAFETY: `index + full <= wide_end`, within both runs: mapped, and whole blocks behind a wide address.
+            unsafe { T::Lane::load_wide::<T>(&mut left, self.first.wrapping_add(index)) };
+            // SAFETY: as above.
+            unsafe { T::Lane::load_wide::<T>(&mut right, other.first.wrapping_add(index)) };
+            // SAFETY: both loads filled their block.
+            let left = unsafe { access::loaded_mut(&mut left, full) };
+            // SAFETY: as above.
+            let right = unsafe { access::loaded_mut(&mut right, full) };
+            visit(as_pods_mut(left), as_pods_mut(right));
+            index += full;
+        }
+        if index == end {
+            return Ok(());
+        }
         let mut left = <T::Lane as BlockLane>::Buffer::new::<T>();
         let mut right = <T::Lane as BlockLane>::Buffer::new::<T>();
-        let mut lend = |index: usize, count: usize| {
-            // SAFETY: the callers keep `index + count` within both runs: mapped and aligned; a full block or the last.
+        while index < end {
+            let count = full.min(end - index);
+            // SAFETY: `index + count <= end`, within both runs: mapped; `count <= full`.
             unsafe { T::Lane::load::<T>(&mut left, self.first.wrapping_add(index), count) };
             // SAFETY: as above.
             unsafe { T::Lane::load::<T>(&mut right, other.first.wrapping_add(index), count) };
@@ -289,15 +335,7 @@ impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
             // SAFETY: as above.
             let right = unsafe { access::loaded_mut(&mut right, count) };
             visit(as_pods_mut(left), as_pods_mut(right));
-        };
-        let end = self.len.min(other.len);
-        let mut index = 0;
-        while end - index >= full {
-            lend(index, full);
-            index += full;
-        }
-        if index < end {
-            lend(index, end - index);
+            index += count;
         }
         Ok(())
     }
@@ -311,23 +349,33 @@ impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
     {
         self.check_dense()?;
         let full = T::Lane::capacity::<T>();
-        let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();
-        let mut lend = |index: usize, count: usize| {
+        let (mut index, wide_end) = (0, self.wide_end());
+        while index < wide_end {
             let place = self.first.wrapping_add(index);
-            // SAFETY: the callers keep `index + count <= len`: mapped and aligned; a full block or the last one.
+            // A buffer of its own, which stays in registers (see `BlockLane`).
+            let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();
+            // SAFETY: `index + full <= wide_end <= len`: mapped, and whole blocks behind a wide address.
+            unsafe { T::Lane::load_wide::<T>(&mut buffer, place) };
+            // SAFETY: `load_wide` filled the block.
+            change(as_pods_mut(unsafe { access::loaded_mut(&mut buffer, full) }));
+            // SAFETY: the same range, writable because `M` is; the block is initialised.
+            unsafe { T::Lane::store_wide::<T>(&buffer, place) };
+            index += full;
+        }
+        if index == self.len {
+            return Ok(());
+        }
+        let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();
+        while index < self.len {
+            let count = full.min(self.len - index);
+            let place = self.first.wrapping_add(index);
+            // SAFETY: `index + count <= len`: mapped; `count <= full`.
             unsafe { T::Lane::load::<T>(&mut buffer, place, count) };
             // SAFETY: `load` filled `count` elements.
             change(as_pods_mut(unsafe { access::loaded_mut(&mut buffer, count) }));
-            // SAFETY: the same range, writable because `M` is; the block is initialised.
+            // SAFETY: the same range, writable because `M` is; `count` elements are initialised.
             unsafe { T::Lane::store::<T>(&buffer, place, count) };
-        };
-        let mut index = 0;
-        while self.len - index >= full {
-            lend(index, full);
-            index += full;
-        }
-        if index < self.len {
-            lend(index, self.len - index);
+            index += count;
         }
         Ok(())
     }
@@ -340,18 +388,34 @@ impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
         M: Writable,
     {
         self.check_dense()?;
-        let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();
-        let full = T::Lane::capacity::<T>().min(self.len);
-        for index in 0..full {
-            let start = buffer.start_mut().cast::<T>();
-            // SAFETY: the buffer has room for `capacity` elements and is aligned for them; it is private.
-            unsafe { start.wrapping_add(index).write(value) };
+        let full = T::Lane::capacity::<T>();
+        let filled = || {
+            let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();
+            for index in 0..full {
+                let start = buffer.start_mut().cast::<T>();
+                // SAFETY: the buffer has room for `capacity` elements and is aligned for them; it is private.
+                unsafe { start.wrapping_add(index).write(value) };
+            }
+            buffer
+        };
+        let (mut index, wide_end) = (0, self.wide_end());
+        if wide_end > 0 {
+            // A buffer of its own, which stays in registers (see `BlockLane`).
+            let buffer = filled();
+            while index < wide_end {
+                // SAFETY: `index + full <= wide_end <= len`: mapped, writable, whole blocks behind a wide address; the
+                // block is initialised.
+                unsafe { T::Lane::store_wide::<T>(&buffer, self.first.wrapping_add(index)) };
+                index += full;
+            }
         }
-        let mut index = 0;
+        if index == self.len {
+            return Ok(());
+        }
+        let buffer = filled();
         while index < self.len {
             let count = full.min(self.len - index);
-            // SAFETY: `index + count <= len`: mapped, aligned, writable; the first `count` elements are initialised; a
-            // full block or the last one.
+            // SAFETY: `index + count <= len`: mapped, writable; `count <= full`; the block is initialised.
             unsafe { T::Lane::store::<T>(&buffer, self.first.wrapping_add(index), count) };
             index += count;
         }

@@ -4,14 +4,18 @@
 //! unnamed it stands under a hidden name and is renamed; a crash then leaves a file that `reap` removes.
 
 use super::attachment::Location;
+use super::directory::no_directory;
 use super::header::{HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED};
 use super::liveness::{self, Rung};
 use super::name::{self, SegmentName};
 use super::options::SegmentOptions;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::{Access, Directory, Failure, File, FileId, LinkMethod, Map, Refusal, RenameMode};
+use crate::sys::{self, Access, Directory, Failure, File, FileId, LinkMethod, Map, Refusal, RenameMode, Status};
 use nix::errno::Errno;
 use std::path::{Path, PathBuf};
+
+/// From this size on, memory that no file system limits is compared with what the machine has.
+const LARGE: u64 = 64 << 20;
 
 /// Files that may have to be made again because a reaper took their hidden name for an orphan's.
 const PUBLICATION_ATTEMPTS: usize = 16;
@@ -20,8 +24,11 @@ const PUBLICATION_ATTEMPTS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct NewFile {
     file: File,
-    id: FileId,
+    /// As it was created.
+    status: Status,
     place: Place,
+    /// How many bytes it is to have.
+    total: u64,
 }
 
 #[derive(Debug)]
@@ -48,40 +55,45 @@ impl Drop for HiddenName {
 }
 
 impl NewFile {
-    /// A file that nobody else can reach, marked as attached.
-    pub(crate) fn create(options: &SegmentOptions) -> Result<Self> {
+    /// A file that nobody else can reach, marked as attached. It is to have `total` bytes.
+    pub(crate) fn create(options: &SegmentOptions, total: u64) -> Result<Self> {
         if options.unnamed {
             let file = File::in_memory()?;
-            let id = file.status()?.id;
-            return Ok(Self { file, id, place: Place::Unnamed });
+            let status = file.status()?;
+            return Ok(Self { file, status, place: Place::Unnamed, total });
         }
-        let unnamed = options.directory.create_unnamed().map_err(|failure| no_room(options, 0, failure))?;
+        let unnamed = options.directory.create_unnamed().map_err(|failure| no_room(options, total, failure))?;
         if let Some(file) = unnamed
             && let Some(method) = options.directory.link_method(&file)
         {
-            let id = file.status()?.id;
-            let rung = liveness::rung(&file, id)?;
+            let status = file.status()?;
+            let rung = liveness::rung(&file, status.id)?;
             // Nobody can hold a lock on a file without a name.
             rung.lock_life(&file)?;
-            return Ok(Self { file, id, place: Place::Linkable { method, rung } });
+            return Ok(Self { file, status, place: Place::Linkable { method, rung }, total });
         }
         for _ in 0..PUBLICATION_ATTEMPTS {
-            let path = options.directory.join(&name::temporary());
-            let file = Directory::create_named(&path).map_err(|failure| no_room(options, 0, failure))?;
+            let path = options.directory.join(&name::temporary()?);
+            let file = Directory::create_named(&path).map_err(|failure| no_room(options, total, failure))?;
             let hidden = HiddenName(Some(path));
             let status = file.status()?;
             let rung = liveness::rung(&file, status.id)?;
             // Between the creation and this lock a reaper may take the file for an orphan; then another one is made.
             if rung.lock_life(&file)? && file.status()?.links == 1 {
-                return Ok(Self { file, id: status.id, place: Place::Hidden { hidden, rung } });
+                return Ok(Self { file, status, place: Place::Hidden { hidden, rung }, total });
             }
         }
         Err(Error::new(ErrorKind::Busy))
     }
 
+    /// Writes what stands in front of the data.
+    pub(crate) fn write_front(&self, bytes: &[u8]) -> Result<()> {
+        Ok(self.file.write_at(bytes, 0)?)
+    }
+
     /// What tells the file from every other.
     pub(crate) fn id(&self) -> FileId {
-        self.id
+        self.status.id
     }
 
     /// Whether nobody else can have reached the file: it has never had a name.
@@ -95,23 +107,23 @@ impl NewFile {
         self,
         options: &SegmentOptions,
         name: Option<SegmentName>,
-        fresh: fn() -> SegmentName,
+        fresh: fn() -> Result<SegmentName>,
     ) -> Result<(File, Option<Location>)> {
-        let Self { file, id: _, place } = self;
+        let Self { file, status, place, total } = self;
         if let Place::Unnamed = place {
             file.seal_size()?;
             return Ok((file, None));
         }
         // The umask took its part when the file was opened.
-        if file.status()?.mode != options.mode {
+        if status.mode != options.mode {
             file.set_mode(options.mode)?;
         }
         let location = match place {
             Place::Unnamed => return Err(Error::new(ErrorKind::Unnamed)),
             Place::Linkable { method, rung } => {
-                named(options, name, fresh, rung, |path| Directory::link(method, &file, path))?
+                named(options, name, fresh, rung, total, |path| Directory::link(method, &file, path))?
             }
-            Place::Hidden { mut hidden, rung } => named(options, name, fresh, rung, |path| {
+            Place::Hidden { mut hidden, rung } => named(options, name, fresh, rung, total, |path| {
                 let Some(from) = &hidden.0 else { return Ok(()) };
                 Directory::rename(from, path, RenameMode::NoReplace)?;
                 hidden.0 = None;
@@ -122,8 +134,8 @@ impl NewFile {
     }
 
     /// Reserves the space, with huge pages if they are asked for, and maps it.
-    pub(crate) fn reserve_and_map(&self, options: &SegmentOptions, total: u64) -> Result<(Map, u32)> {
-        let file = &self.file;
+    pub(crate) fn reserve_and_map(&self, options: &SegmentOptions) -> Result<(Map, u32)> {
+        let (file, total) = (&self.file, self.total);
         let bytes = usize::try_from(total).map_err(|_| Error::new(ErrorKind::NoAddressSpace { needed: total }))?;
         let reserve = || {
             file.reserve(total).map_err(|refusal| match refusal {
@@ -136,6 +148,11 @@ impl NewFile {
             Errno::ENOMEM | Errno::EOVERFLOW => Error::new(ErrorKind::NoAddressSpace { needed: total }),
             _ => failure.into(),
         };
+        // Filling huge pages one by one would use up all there is before it fails; and nothing limits a file in memory.
+        let ask_first = options.huge_pages || options.unnamed && total > LARGE;
+        if ask_first && available(options).is_some_and(|available| total > available) {
+            return Err(no_space(options, total));
+        }
         if !options.huge_pages {
             reserve()?;
             return Ok((file.map(bytes, Access::ReadWrite).map_err(no_address_space)?, 0));
@@ -157,18 +174,19 @@ impl NewFile {
 fn named(
     options: &SegmentOptions,
     given: Option<SegmentName>,
-    fresh: fn() -> SegmentName,
+    fresh: fn() -> Result<SegmentName>,
     rung: Rung,
+    total: u64,
     mut publish: impl FnMut(&Path) -> Result<(), Failure>,
 ) -> Result<Location> {
     loop {
-        let name = given.clone().unwrap_or_else(fresh);
+        let name = given.clone().map_or_else(fresh, Ok)?;
         let path = options.directory.join(name.as_str());
         match publish(&path) {
             Ok(()) => return Ok(Location { name, path, rung }),
             Err(Failure { errno: Errno::EEXIST, .. }) if given.is_none() => {}
             Err(Failure { errno: Errno::EEXIST, .. }) => return Err(taken(&path)),
-            Err(failure) => return Err(no_room(options, 0, failure)),
+            Err(failure) => return Err(no_room(options, total, failure)),
         }
     }
 }
@@ -179,8 +197,12 @@ pub(crate) fn taken(path: &Path) -> Error {
 }
 
 fn no_space(options: &SegmentOptions, needed: u64) -> Error {
-    let available = options.directory.space().map_or(0, |space| space.bytes);
-    Error::new(ErrorKind::NoSpace { needed, available })
+    Error::new(ErrorKind::NoSpace { needed, available: available(options).unwrap_or(0) })
+}
+
+/// How many bytes there are for a new segment at most.
+fn available(options: &SegmentOptions) -> Option<u64> {
+    if options.unnamed { Some(sys::memory_bytes()) } else { options.directory.space().map(|space| space.bytes) }
 }
 
 /// Tells a full file system, or one without inodes, from other failures.
@@ -190,6 +212,10 @@ fn no_room(options: &SegmentOptions, needed: u64, failure: Failure) -> Error {
             Some(space) if space.inodes == 0 => Error::new(ErrorKind::NoInodes),
             _ => no_space(options, needed),
         },
-        _ => failure.into(),
+        // Such as in /proc, whose directories take no files.
+        Errno::ENOENT if options.directory.is_there() => {
+            Error::new(ErrorKind::Unsupported { what: "new files in this directory" })
+        }
+        _ => no_directory(&options.directory, failure),
     }
 }

@@ -219,7 +219,21 @@ impl Header {
         check("number of dimensions", dimensions as u64, (1..=MAX_DIMENSIONS).contains(&dimensions))?;
         let (used, unused) = self.shape.split_at(dimensions);
         let elements = used.iter().try_fold(1_u64, |product, &length| product.checked_mul(length));
-        check("shape", used[0], elements == Some(self.capacity) && unused.iter().all(|&length| length == 0))
+        // Also of an array without elements: strides are products of lengths.
+        let extent = extent(used.iter().copied(), size);
+        let shape_fits =
+            elements == Some(self.capacity) && extent.is_some() && unused.iter().all(|&length| length == 0);
+        check("shape", used[0], shape_fits)
+    }
+
+    /// The random number that tells two segments of one name, or of one inode number, apart.
+    pub(crate) fn creation_id(&self) -> CreationId {
+        CreationId(self.creation_id)
+    }
+
+    /// The same of the start of any file.
+    pub(crate) fn creation_id_in(start: &[u8; HEADER_BYTES]) -> CreationId {
+        Self::read_from_bytes(start).map_or(CreationId([0; 16]), |header| header.creation_id())
     }
 
     /// Offset and length of the schema.
@@ -256,6 +270,16 @@ impl Header {
             .map(|c| if c.is_alphanumeric() || c.is_ascii_punctuation() || c == ' ' { c } else { '\u{fffd}' })
             .collect()
     }
+}
+
+/// See [`Header::creation_id`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CreationId([u8; 16]);
+
+/// The bytes of a run with these lengths, the zeros among them counted as ones, if a program can address them.
+pub(crate) fn extent(lengths: impl Iterator<Item = u64>, element_bytes: u64) -> Option<u64> {
+    let mut lengths = lengths.filter(|&length| length != 0);
+    lengths.try_fold(element_bytes, u64::checked_mul).filter(|&bytes| isize::try_from(bytes).is_ok())
 }
 
 fn check(field: &'static str, value: u64, holds: bool) -> Result<(), ErrorKind> {

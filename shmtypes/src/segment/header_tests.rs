@@ -76,7 +76,8 @@ fn the_bytes_of_version_1_are_frozen() {
 
 #[test]
 fn each_field_that_contradicts_another_is_named() {
-    let cases: [(&str, fn(&mut Header)); 16] = [
+    type Change = fn(&mut Header);
+    let cases: [(&str, Change); 16] = [
         ("total length", |h| h.total_bytes -= 1),
         ("header length", |h| h.header_bytes = 320),
         ("persist policy", |h| h.persist = 2),

@@ -16,7 +16,11 @@ pub(crate) fn check<T: ShmLayout>(container: Container, evolve: Evolve, header: 
     }
     let same_schema = json_matches(&T::SCHEMA, schema);
     if same_schema && header.fingerprint == T::FINGERPRINT.to_bytes() {
-        return Ok(());
+        let size = header.element_bytes;
+        if size != size_of::<T>() as u64 {
+            return Err(Error::new(ErrorKind::Corrupt { field: "element size", value: size }));
+        }
+        return check_alignment::<T>(header);
     }
     if same_schema {
         let start = u64::from_ne_bytes(header.fingerprint.first_chunk().copied().unwrap_or_default());
@@ -24,9 +28,18 @@ pub(crate) fn check<T: ShmLayout>(container: Container, evolve: Evolve, header: 
     }
     let (segment, program) = (Layout::parse(schema)?, Layout::from(&T::SCHEMA));
     if evolve == Evolve::Append && is_appended(&segment, &program) && header.element_bytes == segment.size() as u64 {
-        return Ok(());
+        return check_alignment::<T>(header);
     }
     Err(Error::new(ErrorKind::LayoutMismatch { differences: segment.differences(&program) }))
+}
+
+/// The schema has the type's alignment; the header must not claim less.
+fn check_alignment<T: ShmLayout>(header: &Header) -> Result<()> {
+    let align = header.element_align;
+    if (align as usize) < align_of::<T>() {
+        return Err(Error::new(ErrorKind::Corrupt { field: "element alignment", value: align.into() }));
+    }
+    Ok(())
 }
 
 /// Whether the segment's struct starts with all of the program's fields.

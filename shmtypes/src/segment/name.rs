@@ -33,11 +33,11 @@ impl SegmentName {
     }
 
     /// A name that nobody else uses: `shm_` and 80 random bits.
-    pub(crate) fn fresh() -> Self {
+    pub(crate) fn fresh() -> Result<Self> {
         const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-        let random = u128::from_ne_bytes(sys::random());
+        let random = u128::from_ne_bytes(sys::random()?);
         let digits = (0..16).map(|index| char::from(DIGITS[(random >> (5 * index)) as usize % DIGITS.len()]));
-        Self("shm_".chars().chain(digits).collect())
+        Ok(Self("shm_".chars().chain(digits).collect()))
     }
 
     /// A file name that Python's rules allow, which are wider than ours.
@@ -56,10 +56,16 @@ impl fmt::Debug for SegmentName {
     }
 }
 
+/// A name that another program may have chosen, with everything spelled out that could disturb a terminal. A valid
+/// name stays as it is.
+pub(crate) fn shown(name: &str) -> String {
+    name.escape_debug().collect()
+}
+
 /// A hidden name to build a segment under.
-pub(crate) fn temporary() -> String {
-    let random = u128::from_ne_bytes(sys::random());
-    format!("{}{random:032x}{}", TEMPORARY.0, TEMPORARY.1)
+pub(crate) fn temporary() -> Result<String> {
+    let random = u128::from_ne_bytes(sys::random()?);
+    Ok(format!("{}{random:032x}{}", TEMPORARY.0, TEMPORARY.1))
 }
 
 /// Whether a name is one that [`temporary`] makes.
@@ -101,11 +107,11 @@ mod tests {
 
     #[test]
     fn fresh_and_temporary_names_are_what_they_say() {
-        let name = SegmentName::fresh();
+        let name = SegmentName::fresh().unwrap();
         assert!(SegmentName::new(name.as_str()).is_ok());
-        assert_ne!(name, SegmentName::fresh());
-        assert!(is_temporary(&temporary()));
-        assert!(SegmentName::new(&temporary()).is_err(), "no user can take a temporary name");
+        assert_ne!(name, SegmentName::fresh().unwrap());
+        assert!(is_temporary(&temporary().unwrap()));
+        assert!(SegmentName::new(&temporary().unwrap()).is_err(), "no user can take a temporary name");
         for name in [".shmtypes-.tmp", "prices", ".shmtypes-xyz.tmp"] {
             assert!(!is_temporary(name), "{name}");
         }

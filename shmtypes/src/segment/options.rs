@@ -53,7 +53,7 @@ impl Default for SegmentOptions {
         Self {
             name: None,
             unnamed: false,
-            directory: Directory::new(sys::DEFAULT_DIRECTORY),
+            directory: Directory::shared_memory(),
             mode: 0o600,
             persist: Persist::default(),
             trust: Trust::default(),
@@ -91,13 +91,22 @@ impl SegmentOptions {
         Ok(())
     }
 
-    /// The user id that is trusted, if not everybody is.
-    pub(crate) fn trusted_user(&self) -> Option<u32> {
-        match self.trust {
-            Trust::Owner => Some(sys::effective_user()),
-            Trust::Uid(uid) => Some(uid),
-            Trust::Anyone => None,
+    /// Refuses the files of users who are not trusted.
+    pub(crate) fn check_owner(&self, owner: u32) -> Result<()> {
+        let trusted = match self.trust {
+            Trust::Owner => sys::effective_user(),
+            Trust::Uid(uid) => uid,
+            Trust::Anyone => return Ok(()),
+        };
+        if owner != trusted {
+            return Err(Error::new(ErrorKind::Untrusted { owner, trusted }));
         }
+        // In a user namespace, everybody without a mapping looks like the same user, this process perhaps among them.
+        if self.trust == Trust::Owner && trusted == sys::overflow_user() {
+            let what = "trust by owner where user ids are not mapped: name the user with `.trust(…)`";
+            return Err(Error::new(ErrorKind::Unsupported { what }));
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@
 //! user, and space never runs out.
 #![allow(unsafe_code, reason = "allocates the memory that stands for files")]
 
-use super::{Access, Failure, FileId, LinkMethod, Lock, LockByte, RenameMode, Space, Status};
+use super::{Access, Failure, FileId, FileSystem, LinkMethod, Lock, LockByte, RenameMode, Space, Status};
 use nix::errno::Errno;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::collections::HashMap;
@@ -159,6 +159,10 @@ impl File {
         Ok(self.0.node.status())
     }
 
+    pub(crate) fn file_system(&self) -> Result<FileSystem, Failure> {
+        Ok(FileSystem::MEMORY)
+    }
+
     pub(crate) fn is_writable(&self) -> Result<bool, Failure> {
         Ok(self.0.access == Access::ReadWrite)
     }
@@ -200,6 +204,22 @@ impl File {
         Ok(count)
     }
 
+    pub(crate) fn write_at(&self, bytes: &[u8], position: u64) -> Result<(), Failure> {
+        let state = held(&self.0.node.state);
+        let Some(contents) = &state.contents else { return failure("write the header", Errno::EIO) };
+        let start = usize::try_from(position).unwrap_or(usize::MAX).min(contents.layout.size());
+        if bytes.len() > contents.layout.size() - start {
+            return failure("write the header", Errno::EIO);
+        }
+        for (offset, &byte) in bytes.iter().enumerate() {
+            let place = contents.start.wrapping_add(start + offset).cast::<AtomicU8>();
+            // SAFETY: inside the allocation, which the node keeps alive; one byte is always aligned.
+            // Relaxed: as in `read_at`.
+            unsafe { &*place }.store(byte, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     fn take(&self, byte: u64, lock: Lock) -> bool {
         let mut state = held(&self.0.node.state);
         let conflict = |other: &(u64, u64, Lock)| {
@@ -217,9 +237,9 @@ impl File {
         Ok(self.take(byte.position(), lock))
     }
 
-    pub(crate) fn is_locked(&self, byte: LockByte) -> Result<bool, Failure> {
+    pub(crate) fn locked(&self, byte: LockByte) -> Result<Option<Lock>, Failure> {
         let state = held(&self.0.node.state);
-        Ok(state.locks.iter().any(|lock| lock.0 != self.0.id && lock.1 == byte.position()))
+        Ok(state.locks.iter().find(|lock| lock.0 != self.0.id && lock.1 == byte.position()).map(|lock| lock.2))
     }
 
     pub(crate) fn lock_whole(&self, lock: Lock) -> Result<bool, Failure> {
@@ -288,6 +308,10 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
+    pub(crate) fn shared_memory() -> Self {
+        Self::new(super::DEFAULT_DIRECTORY)
+    }
+
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -376,10 +400,26 @@ impl Directory {
     pub(crate) fn space(&self) -> Option<Space> {
         None
     }
+
+    pub(crate) fn is_there(&self) -> bool {
+        true
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+pub(crate) fn memory_bytes() -> u64 {
+    isize::MAX as u64
 }
 
 pub(crate) fn process_id() -> u32 {
     1
+}
+
+pub(crate) fn overflow_user() -> u32 {
+    u32::MAX
 }
 
 pub(crate) fn effective_user() -> u32 {
@@ -390,9 +430,9 @@ pub(crate) fn realtime_nanoseconds() -> u64 {
     0
 }
 
-pub(crate) fn random() -> [u8; 16] {
+pub(crate) fn random() -> Result<[u8; 16], Failure> {
     // An odd factor spreads the counter over all bits and keeps values apart.
-    u128::from(next()).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_ne_bytes()
+    Ok(u128::from(next()).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_ne_bytes())
 }
 
 pub(crate) fn boot_id() -> [u8; 16] {

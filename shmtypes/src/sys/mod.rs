@@ -42,7 +42,9 @@ impl From<Failure> for Error {
         let kind = match errno {
             Errno::ENOENT => ErrorKind::NotFound,
             Errno::EEXIST => ErrorKind::AlreadyExists { owner: None },
-            Errno::EACCES | Errno::EPERM | Errno::EROFS => ErrorKind::PermissionDenied { operation },
+            Errno::EACCES | Errno::EPERM => ErrorKind::PermissionDenied { operation },
+            Errno::EROFS => ErrorKind::PermissionDenied { operation: "write to a read-only file system" },
+            Errno::ENOSYS | Errno::EOPNOTSUPP => ErrorKind::Unsupported { what: operation },
             Errno::EMFILE | Errno::ENFILE => ErrorKind::TooManyFiles,
             Errno::ELOOP => ErrorKind::NotASegment { found: "a symbolic link" },
             _ => ErrorKind::Os { operation, errno: errno as i32 },
@@ -63,6 +65,22 @@ pub(crate) enum Access {
 pub(crate) struct FileId {
     pub(crate) device: u64,
     pub(crate) inode: u64,
+}
+
+/// The kind of a file system, by its magic number. All of them have 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileSystem(pub(crate) u32);
+
+impl FileSystem {
+    /// tmpfs, which memfd files are on as well.
+    pub(crate) const MEMORY: Self = Self(0x0102_1994);
+
+    /// Memory that a file's pages live in: tmpfs and memfd, or huge pages (magic.h).
+    pub(crate) fn is_memory(self) -> bool {
+        const RAMFS: u32 = 0x8584_58f6;
+        const HUGETLBFS: u32 = 0x9584_58f6;
+        matches!(self, Self::MEMORY | Self(RAMFS | HUGETLBFS))
+    }
 }
 
 /// What `fstat` says of a file.

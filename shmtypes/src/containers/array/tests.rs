@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A name that no other test has; the handles of the test remove it.
 fn unique(test: &str) -> String {
-    format!("unit-{test}-{:016x}", u64::from_ne_bytes(*crate::sys::random().first_chunk().unwrap()))
+    format!("unit-{test}-{:016x}", u64::from_ne_bytes(*crate::sys::random().unwrap().first_chunk().unwrap()))
 }
 
 #[derive(ShmLayout, Clone, Copy, Debug, PartialEq)]

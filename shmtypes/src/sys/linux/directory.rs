@@ -1,11 +1,12 @@
 //! A directory that holds segments, by path: no descriptor is kept.
 
-use super::super::{Access, Failure, LinkMethod, RenameMode, Space, Status};
+use super::super::{Access, DEFAULT_DIRECTORY, Failure, LinkMethod, RenameMode, Space, Status};
 use super::File;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, open, renameat2};
 use nix::sys::stat::{Mode, lstat};
 use nix::unistd::{linkat, unlink};
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -17,12 +18,19 @@ const GUARDED: OFlag = OFlag::O_CLOEXEC.union(OFlag::O_NOFOLLOW).union(OFlag::O_
 /// A directory that holds segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Directory {
-    path: PathBuf,
+    path: Cow<'static, Path>,
 }
 
 impl Directory {
+    /// /dev/shm.
+    pub(crate) fn shared_memory() -> Self {
+        Self { path: Cow::Borrowed(Path::new(DEFAULT_DIRECTORY)) }
+    }
+
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        let path = path.into();
+        // A process may change its working directory, and must find the name that it removes.
+        Self { path: Cow::Owned(std::path::absolute(&path).unwrap_or(path)) }
     }
 
     pub(crate) fn join(&self, name: &str) -> PathBuf {
@@ -48,7 +56,7 @@ impl Directory {
     /// A new file without a name. `None` where the file system or kernel has no such files.
     pub(crate) fn create_unnamed(&self) -> Result<Option<File>, Failure> {
         let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-        match open(&self.path, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
+        match open(&*self.path, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
             Ok(descriptor) => Ok(Some(File::from(descriptor))),
             // open(2), O_TMPFILE: EISDIR and ENOENT from kernels that do not know the flag, EOPNOTSUPP from file
             // systems. ENOENT also means that the directory is missing; then the next attempt says so.
@@ -67,14 +75,25 @@ impl Directory {
 
     /// Gives an unnamed file a name, which must be free.
     pub(crate) fn link(method: LinkMethod, file: &File, path: &Path) -> Result<(), Failure> {
-        let result = match method {
+        let result = match Self::try_link(method, file, path) {
+            // Kernels before 6.10 want a capability for the empty path, which a process may have given up since the
+            // method was found.
+            Err(Errno::ENOENT | Errno::EPERM) if method == LinkMethod::EmptyPath => {
+                Self::try_link(LinkMethod::ProcSelfFd, file, path)
+            }
+            result => result,
+        };
+        result.map_err(|errno| Failure { operation: "give the segment its name", errno })
+    }
+
+    fn try_link(method: LinkMethod, file: &File, path: &Path) -> Result<(), Errno> {
+        match method {
             LinkMethod::EmptyPath => linkat(file.descriptor(), "", AT_FDCWD, path, AtFlags::AT_EMPTY_PATH),
             LinkMethod::ProcSelfFd => {
                 let proc = format!("/proc/self/fd/{}", file.descriptor().as_raw_fd());
                 linkat(AT_FDCWD, proc.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)
             }
-        };
-        result.map_err(|errno| Failure { operation: "give the segment its name", errno })
+        }
     }
 
     /// The way of linking that works for this process, found by linking to a name that cannot be free: the answer
@@ -92,7 +111,7 @@ impl Directory {
         }
         let taken = self.path.join(".");
         for (method, code) in [(LinkMethod::EmptyPath, EMPTY_PATH), (LinkMethod::ProcSelfFd, PROC_SELF_FD)] {
-            if matches!(Self::link(method, file, &taken), Err(Failure { errno: Errno::EEXIST, .. })) {
+            if matches!(Self::try_link(method, file, &taken), Err(Errno::EEXIST)) {
                 FOUND.store(code, Ordering::Relaxed);
                 return Some(method);
             }
@@ -128,7 +147,20 @@ impl Directory {
 
     /// The free room of the directory's file system.
     pub(crate) fn space(&self) -> Option<Space> {
-        let stat = nix::sys::statvfs::statvfs(&self.path).ok()?;
-        Some(Space { bytes: stat.blocks_available() * stat.fragment_size(), inodes: stat.files_available() })
+        let stat = nix::sys::statvfs::statvfs(&*self.path).ok()?;
+        // A tmpfs without a limit says 0 of 0 (tmpfs(5), `size` and `nr_inodes`).
+        let limited = stat.blocks() != 0;
+        let bytes = if limited { stat.blocks_available() * stat.fragment_size() } else { super::memory_bytes() };
+        let inodes = if stat.files() == 0 { u64::MAX } else { stat.files_available() };
+        Some(Space { bytes, inodes })
+    }
+
+    /// Whether it exists.
+    pub(crate) fn is_there(&self) -> bool {
+        self.path.is_dir()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 }

@@ -1,6 +1,6 @@
 //! An open file description: contents, size, mode and byte locks.
 
-use super::super::{Access, Failure, Lock, LockByte, Status};
+use super::super::{Access, Failure, FileSystem, Lock, LockByte, Status};
 use super::Map;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, posix_fallocate};
@@ -56,6 +56,13 @@ impl File {
 
     pub(crate) fn status(&self) -> Result<Status, Failure> {
         fstat(&self.descriptor).map(Status::from).map_err(|errno| Failure { operation: "fstat", errno })
+    }
+
+    /// The kind of file system that the file is on (statfs(2), `f_type`).
+    pub(crate) fn file_system(&self) -> Result<FileSystem, Failure> {
+        let stat = nix::sys::statfs::fstatfs(&self.descriptor)
+            .map_err(|errno| Failure { operation: "ask for the file system", errno })?;
+        Ok(FileSystem(stat.filesystem_type().0 as u32))
     }
 
     /// Whether the description is open for writing.
@@ -130,6 +137,20 @@ impl File {
         Ok(filled)
     }
 
+    /// Writes at a position of a file whose space is reserved.
+    pub(crate) fn write_at(&self, bytes: &[u8], position: u64) -> Result<(), Failure> {
+        let mut written = 0;
+        while written < bytes.len() {
+            match nix::sys::uio::pwrite(&self.descriptor, &bytes[written..], offset(position + written as u64)) {
+                Ok(0) => return Err(Failure { operation: "write the header", errno: Errno::EIO }),
+                Ok(count) => written += count,
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Failure { operation: "write the header", errno }),
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a lock on one byte without waiting; `false` if somebody holds one that conflicts.
     pub(crate) fn lock(&self, byte: LockByte, lock: Lock) -> Result<bool, Failure> {
         let kind = match lock {
@@ -143,11 +164,15 @@ impl File {
         }
     }
 
-    /// Whether another description holds a lock on the byte. Takes none, so it disturbs nobody.
-    pub(crate) fn is_locked(&self, byte: LockByte) -> Result<bool, Failure> {
+    /// The lock that another description holds on the byte, if any. Takes none, so it disturbs nobody.
+    pub(crate) fn locked(&self, byte: LockByte) -> Result<Option<Lock>, Failure> {
         let mut range = byte_range(byte, libc::F_WRLCK);
         match fcntl(&self.descriptor, FcntlArg::F_OFD_GETLK(&mut range)) {
-            Ok(_) => Ok(i32::from(range.l_type) != libc::F_UNLCK),
+            Ok(_) => Ok(match i32::from(range.l_type) {
+                libc::F_UNLCK => None,
+                libc::F_RDLCK => Some(Lock::Shared),
+                _ => Some(Lock::Exclusive),
+            }),
             Err(errno) => Err(Failure { operation: "ask for the segment's lock", errno }),
         }
     }
@@ -167,14 +192,15 @@ impl File {
         }
     }
 
-    /// A second description of the same file.
+    /// A second description of the same file. Does not wait, as a FIFO would have it.
     pub(crate) fn reopen(&self, access: Access) -> Result<Self, Failure> {
         let flags = match access {
             Access::ReadOnly => OFlag::O_RDONLY,
             Access::ReadWrite => OFlag::O_RDWR,
         };
         let path = format!("/proc/self/fd/{}", self.descriptor.as_raw_fd());
-        nix::fcntl::open(path.as_str(), flags | OFlag::O_CLOEXEC, Mode::empty())
+        let guarded = OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        nix::fcntl::open(path.as_str(), flags | guarded, Mode::empty())
             .map(Self::from)
             .map_err(|errno| Failure { operation: "reopen the segment", errno })
     }
@@ -202,7 +228,7 @@ fn byte_range(byte: LockByte, kind: i32) -> libc::flock {
 }
 
 /// Lengths and positions come from headers and options, where they are `u64`; what no `off_t` can hold becomes the
-/// greatest one, which every call refuses.
+/// greatest one, which every call refuses. (No lock byte is that large.)
 fn offset(bytes: u64) -> libc::off_t {
     libc::off_t::try_from(bytes).unwrap_or(libc::off_t::MAX)
 }

@@ -1,9 +1,12 @@
 //! Facts about this machine, this boot and this process.
 #![allow(unsafe_code, reason = "nix has no getrandom")]
 
+use super::super::Failure;
+use nix::errno::Errno;
 use nix::libc;
+use std::io::Read;
 use std::sync::Mutex;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) fn process_id() -> u32 {
     std::process::id()
@@ -18,33 +21,75 @@ pub(crate) fn realtime_nanoseconds() -> u64 {
     since.as_nanos() as u64
 }
 
-/// 16 random bytes (getrandom(2)).
-pub(crate) fn random() -> [u8; 16] {
+/// How much memory this machine has, swap included.
+pub(crate) fn memory_bytes() -> u64 {
+    nix::sys::sysinfo::sysinfo().map_or(u64::MAX, |info| info.ram_total().saturating_add(info.swap_total()))
+}
+
+/// 16 random bytes, of getrandom(2), or of /dev/urandom where a filter forbids the call.
+pub(crate) fn random() -> Result<[u8; 16], Failure> {
     let mut bytes = [0; 16];
     let mut filled = 0;
     while filled < bytes.len() {
         let rest = &mut bytes[filled..];
         // SAFETY: the pointer and length are those of a private buffer.
         let count = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
-        // Fails with EINTR only, before the pool is ready.
-        filled += usize::try_from(count).unwrap_or(0);
+        match usize::try_from(count) {
+            Ok(count) => filled += count,
+            Err(_) if Errno::last() == Errno::EINTR => {}
+            Err(_) => {
+                let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+                return read.map(|()| bytes).map_err(|error| Failure {
+                    operation: "get random bytes",
+                    errno: error.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
+                });
+            }
+        }
     }
-    bytes
+    Ok(bytes)
+}
+
+/// The user id that the kernel shows for users that have none here, such as in a user namespace without a mapping.
+///
+/// Read once, because it is asked for at every attach.
+pub(crate) fn overflow_user() -> u32 {
+    static FOUND: AtomicU64 = AtomicU64::new(u64::MAX);
+    // Relaxed: the number stands for itself.
+    if let Ok(found) = u32::try_from(FOUND.load(Ordering::Relaxed)) {
+        return found;
+    }
+    // proc_sys_kernel(5); 65534 unless somebody changed it.
+    let text = std::fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap_or_default();
+    let found = text.trim().parse().unwrap_or(65534);
+    FOUND.store(u64::from(found), Ordering::Relaxed);
+    found
 }
 
 /// The identity of this boot, or zeros where /proc is missing.
 pub(crate) fn boot_id() -> [u8; 16] {
-    static BOOT: OnceLock<[u8; 16]> = OnceLock::new();
-    *BOOT.get_or_init(|| {
-        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let mut digits = text.bytes().filter_map(|byte| char::from(byte).to_digit(16));
-        let mut id = [0; 16];
-        for byte in &mut id {
-            let (Some(high), Some(low)) = (digits.next(), digits.next()) else { return [0; 16] };
-            *byte = (high * 16 + low) as u8;
-        }
-        id
-    })
+    static BOOT: Mutex<Option<[u8; 16]>> = Mutex::new(None);
+    // Only ever tried: a forked child may have inherited it locked. Then it reads anew.
+    if let Ok(kept) = BOOT.try_lock()
+        && let Some(id) = *kept
+    {
+        return id;
+    }
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let id = parse_boot_id(&text);
+    if let Ok(mut kept) = BOOT.try_lock() {
+        *kept = Some(id);
+    }
+    id
+}
+
+fn parse_boot_id(text: &str) -> [u8; 16] {
+    let mut digits = text.bytes().filter_map(|byte| char::from(byte).to_digit(16));
+    let mut id = [0; 16];
+    for byte in &mut id {
+        let (Some(high), Some(low)) = (digits.next(), digits.next()) else { return [0; 16] };
+        *byte = (high * 16 + low) as u8;
+    }
+    id
 }
 
 /// When this process started, in clock ticks since boot (field 22 of /proc/self/stat, proc_pid_stat(5)), or 0 where

@@ -1,0 +1,42 @@
+//! What is measured, in groups that can be chosen.
+
+mod attach;
+mod attachers;
+mod copy;
+mod create;
+mod descriptors;
+mod element;
+mod fill;
+mod numeric;
+mod pages;
+mod slices;
+
+use crate::Fallible;
+use crate::report::Report;
+
+pub(crate) type Group = fn(&mut Report) -> Fallible;
+
+pub(crate) const ALL: &[(&str, Group)] = &[
+    ("attach", attach::measure),
+    ("attachers", attachers::measure),
+    ("create", create::measure),
+    ("fill", fill::measure),
+    ("numeric", numeric::measure),
+    ("slices", slices::measure),
+    ("element", element::measure),
+    ("copy", copy::measure),
+    ("descriptors", descriptors::measure),
+    ("pages", pages::measure),
+];
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// How many numbers fill so many bytes.
+const fn numbers(bytes: usize) -> usize {
+    bytes / size_of::<f64>()
+}
+
+fn size(bytes: usize) -> String {
+    if bytes < MIB { format!("{} KiB", bytes / KIB) } else { format!("{} MiB", bytes / MIB) }
+}
