@@ -5,3 +5,8 @@
 #![warn(missing_docs, unreachable_pub)]
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod name;
+pub mod tracker;
