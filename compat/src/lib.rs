@@ -9,4 +9,5 @@
 extern crate alloc;
 
 pub mod name;
+pub mod pickle;
 pub mod tracker;

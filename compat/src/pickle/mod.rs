@@ -1,0 +1,179 @@
+//! Pickles of `SharedMemory` and `ShareableList` handles: what Python processes send each other to share a block.
+//!
+//! A pickle is a program for a stack machine that may import and call anything. This module runs the few instructions
+//! that CPython writes for these two classes, on values that can become nothing else, and refuses every other import by
+//! name. What it accepts, CPython loads as the same handle; what CPython writes, it accepts: protocols 0 to 5, plain,
+//! from a `ForkingPickler`, or shortened by `pickletools.optimize`. CPython 3.8 to 3.15 write the same bytes.
+//!
+//! No input is allowed more memory than a small multiple of its own length, and the limits below are on top of that.
+
+mod emit;
+mod error;
+mod parse;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use alloc::string::String;
+
+pub use emit::{EmitError, emit};
+pub use error::{PickleError, PickleErrorKind};
+pub use parse::parse;
+
+/// The greatest length of a pickle in bytes. The longest that [`emit`] writes is shorter.
+///
+/// ```
+/// use shmtypes_compat::pickle::{Handle, MAX_PICKLE_BYTES, MAX_STRING_BYTES, emit};
+///
+/// let longest = Handle::ShareableList { name: "\\".repeat(MAX_STRING_BYTES) };
+/// assert!(emit(&longest, 0).unwrap().len() < MAX_PICKLE_BYTES);
+/// ```
+pub const MAX_PICKLE_BYTES: usize = 8192;
+
+/// The greatest length of one string in bytes of UTF-8. A name that some system accepts has at most 255.
+///
+/// ```
+/// use shmtypes_compat::pickle::{EmitError, Handle, MAX_STRING_BYTES, emit};
+///
+/// let name = "x".repeat(MAX_STRING_BYTES + 1);
+/// let error = emit(&Handle::ShareableList { name }, 4).unwrap_err();
+/// assert_eq!(error, EmitError::NameTooLong { bytes: MAX_STRING_BYTES + 1, limit: MAX_STRING_BYTES });
+/// ```
+pub const MAX_STRING_BYTES: usize = 1024;
+
+/// The greatest number of values and marks on the machine's stack. CPython's pickles need 7.
+///
+/// ```
+/// use shmtypes_compat::pickle::{MAX_STACK, PickleErrorKind, parse};
+///
+/// let error = parse(&[b'N'; MAX_STACK + 1]).unwrap_err();
+/// assert_eq!(*error.kind(), PickleErrorKind::StackTooDeep { limit: MAX_STACK });
+/// ```
+pub const MAX_STACK: usize = 64;
+
+/// The number of values that a pickle may store to use again. CPython's pickles store at most 13.
+///
+/// ```
+/// use shmtypes_compat::pickle::{MAX_MEMO, PickleErrorKind, parse};
+///
+/// let error = parse(b"Np64\n.").unwrap_err();
+/// assert_eq!(*error.kind(), PickleErrorKind::MemoIndex { index: 64, limit: MAX_MEMO });
+/// ```
+pub const MAX_MEMO: usize = 64;
+
+/// The newest protocol, and the greatest argument of [`emit`].
+///
+/// ```
+/// use shmtypes_compat::pickle::{HIGHEST_PROTOCOL, Handle, emit};
+///
+/// let handle = Handle::ShareableList { name: "psm_89abcdef".into() };
+/// assert!(emit(&handle, HIGHEST_PROTOCOL).is_ok());
+/// assert!(emit(&handle, HIGHEST_PROTOCOL + 1).is_err());
+/// ```
+pub const HIGHEST_PROTOCOL: u8 = 5;
+
+/// The protocol that `pickle.dumps` uses by default in CPython 3.8 to 3.13, and that all of them read; 3.14 writes 5.
+///
+/// ```
+/// use shmtypes_compat::pickle::{DEFAULT_PROTOCOL, Handle, emit};
+///
+/// let handle = Handle::ShareableList { name: "psm_89abcdef".into() };
+/// assert!(emit(&handle, DEFAULT_PROTOCOL).unwrap().starts_with(b"\x80\x04"));
+/// ```
+pub const DEFAULT_PROTOCOL: u8 = 4;
+
+/// What a pickle stands for: an object that Python would make by attaching to a block.
+///
+/// The name is as `SharedMemory.name` gives it, and nothing has checked it: a peer wrote it. Make it a
+/// [`PosixName`](crate::name::PosixName) before using it.
+///
+/// ```
+/// use shmtypes_compat::name::PosixName;
+/// use shmtypes_compat::pickle::{Handle, emit, parse};
+///
+/// let handle = Handle::SharedMemory { name: "psm_0123abcd".into(), size: Some(4096) };
+/// let pickle = emit(&handle, 4).unwrap();
+/// assert_eq!(parse(&pickle).unwrap(), handle);
+/// assert_eq!(PosixName::new(handle.name()).unwrap().file_name(), "psm_0123abcd");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Handle {
+    /// `multiprocessing.shared_memory.SharedMemory(name, False, size)`.
+    SharedMemory {
+        /// The block's name.
+        name: String,
+        /// The block's length as its last owner saw it. Python ignores it on attaching, and writes it always.
+        size: Option<u64>,
+    },
+    /// `multiprocessing.shared_memory.ShareableList(name=name)`.
+    ShareableList {
+        /// The name of the list's block.
+        name: String,
+    },
+}
+
+impl Handle {
+    /// The block's name, which nothing has checked.
+    ///
+    /// ```
+    /// use shmtypes_compat::pickle::Handle;
+    ///
+    /// assert_eq!(Handle::ShareableList { name: "psm_89abcdef".into() }.name(), "psm_89abcdef");
+    /// ```
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::SharedMemory { name, .. } | Self::ShareableList { name } => name,
+        }
+    }
+}
+
+/// Where the classes live, in the words of the pickles (CPython 3.13, Lib/multiprocessing/shared_memory.py line 1).
+const SHARED_MEMORY: (&str, &str) = ("multiprocessing.shared_memory", "SharedMemory");
+const SHAREABLE_LIST: (&str, &str) = ("multiprocessing.shared_memory", "ShareableList");
+/// `ShareableList.__reduce__` is `partial(self.__class__, name=self.shm.name), ()` (shared_memory.py line 485).
+const PARTIAL: (&str, &str) = ("functools", "partial");
+/// What a `ForkingPickler` writes for a partial (CPython 3.13, Lib/multiprocessing/reduction.py lines 223 to 227).
+const REBUILD_PARTIAL: (&str, &str) = ("multiprocessing.reduction", "_rebuild_partial");
+/// The only keyword in the partial.
+const NAME: &str = "name";
+
+/// The instructions, by their names in CPython's Lib/pickle.py.
+mod op {
+    pub(super) const MARK: u8 = b'(';
+    pub(super) const STOP: u8 = b'.';
+    pub(super) const INT: u8 = b'I';
+    pub(super) const BININT: u8 = b'J';
+    pub(super) const BININT1: u8 = b'K';
+    pub(super) const LONG: u8 = b'L';
+    pub(super) const BININT2: u8 = b'M';
+    pub(super) const NONE: u8 = b'N';
+    pub(super) const REDUCE: u8 = b'R';
+    pub(super) const UNICODE: u8 = b'V';
+    pub(super) const BINUNICODE: u8 = b'X';
+    pub(super) const EMPTY_TUPLE: u8 = b')';
+    pub(super) const BUILD: u8 = b'b';
+    pub(super) const GLOBAL: u8 = b'c';
+    pub(super) const DICT: u8 = b'd';
+    pub(super) const GET: u8 = b'g';
+    pub(super) const BINGET: u8 = b'h';
+    pub(super) const LONG_BINGET: u8 = b'j';
+    pub(super) const PUT: u8 = b'p';
+    pub(super) const BINPUT: u8 = b'q';
+    pub(super) const LONG_BINPUT: u8 = b'r';
+    pub(super) const SETITEM: u8 = b's';
+    pub(super) const TUPLE: u8 = b't';
+    pub(super) const SETITEMS: u8 = b'u';
+    pub(super) const EMPTY_DICT: u8 = b'}';
+    pub(super) const PROTO: u8 = 0x80;
+    pub(super) const TUPLE1: u8 = 0x85;
+    pub(super) const TUPLE2: u8 = 0x86;
+    pub(super) const TUPLE3: u8 = 0x87;
+    pub(super) const NEWTRUE: u8 = 0x88;
+    pub(super) const NEWFALSE: u8 = 0x89;
+    pub(super) const LONG1: u8 = 0x8a;
+    pub(super) const SHORT_BINUNICODE: u8 = 0x8c;
+    pub(super) const STACK_GLOBAL: u8 = 0x93;
+    pub(super) const MEMOIZE: u8 = 0x94;
+    pub(super) const FRAME: u8 = 0x95;
+}
