@@ -10,4 +10,5 @@ extern crate alloc;
 
 pub mod name;
 pub mod pickle;
+pub mod repr;
 pub mod tracker;
