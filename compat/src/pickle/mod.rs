@@ -41,7 +41,7 @@ pub const MAX_PICKLE_BYTES: usize = 8192;
 /// ```
 pub const MAX_STRING_BYTES: usize = 1024;
 
-/// The greatest number of values and marks on the machine's stack. CPython's pickles need 9.
+/// The greatest number of values and marks on the machine's stack. CPython's pickles need 7.
 ///
 /// ```
 /// use shmtypes_compat::pickle::{MAX_STACK, PickleErrorKind, parse};
