@@ -58,7 +58,7 @@ fn python_reads_what_rust_made() {
         let python = RefCell::new(Python::start(interpreter));
         // The default dialect is that of 3.9 and later, also for text whose UTF-8 Python would cut.
         let portable = interpreter.is_at_least(3, 9);
-        let any = prop_oneof![3 => value().boxed(), 1 => (if portable { unicode().boxed() } else { value().boxed() })];
+        let any = prop_oneof![3 => value().boxed(), 1 => if portable { unicode().boxed() } else { value().boxed() }];
         check(30, prop::collection::vec(any, 0..12), |values| {
             let scratch = Scratch::new();
             let mut python = python.borrow_mut();

@@ -65,6 +65,9 @@ def run(command):
     if op == "unpickle":
         objects[key] = pickle.loads(bytes.fromhex(command["hex"]))
         return {"type": type(objects[key]).__name__}
+    if op == "tracker":
+        resource_tracker.ensure_running()
+        return {"fd": resource_tracker.getfd()}
     thing = objects[key]
     block = getattr(thing, "shm", thing)
     if op == "pickle":
@@ -103,9 +106,6 @@ def run(command):
         value = view[tuple(command["indices"])]
         view.release()
         return {"value": typed(value)}
-    if op == "tracker":
-        resource_tracker.ensure_running()
-        return {"fd": resource_tracker.getfd()}
     if op == "close":
         block.close()
         del objects[key]

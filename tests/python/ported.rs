@@ -5,8 +5,8 @@
 use crate::with_each;
 use serde_json::json;
 use shmtypes::compat::list::ListError;
-use shmtypes::compat::tracker::{Command, MessageForm, message};
-use shmtypes::compat::{ResourceTracker, ShareableList, SharedMemory, Value, ValueRef};
+use shmtypes::compat::tracker::{Action, MessageForm, message};
+use shmtypes::compat::{Dialect, ResourceTracker, ShareableList, SharedMemory, Value, ValueRef};
 use shmtypes::{Error, ErrorKind};
 use shmtypes_tests::python::Python;
 use shmtypes_tests::scratch::Scratch;
@@ -24,7 +24,7 @@ fn test_shared_memory_name_with_embedded_null() {
     let scratch = Scratch::new();
     let name = scratch.name("a\0b");
     for error in [SharedMemory::create_named(&name, 1).unwrap_err(), SharedMemory::open(&name).unwrap_err()] {
-        assert!(matches!(error.kind(), ErrorKind::InvalidName { .. }), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::InvalidBlockName(_)), "{error}");
         assert_eq!(error.python_exception(), "ValueError");
     }
     assert!(scratch.left().is_empty());
@@ -84,7 +84,7 @@ fn test_invalid_shared_memory_creation() {
     assert!(matches!(error.kind(), ErrorKind::SizeOverflow { .. }), "{error}");
     for name in ["", "/", "a/b", "..", "."] {
         for error in [SharedMemory::create_named(name, 1).unwrap_err(), SharedMemory::open(name).unwrap_err()] {
-            assert!(matches!(error.kind(), ErrorKind::InvalidName { .. }), "{name:?}: {error}");
+            assert!(matches!(error.kind(), ErrorKind::InvalidBlockName(_)), "{name:?}: {error}");
         }
     }
     assert!(scratch.left().is_empty());
@@ -196,8 +196,9 @@ fn test_shared_memory_ShareableList_basics() {
     sl.set(5, 42).unwrap();
     assert_eq!(sl.count(42).unwrap(), 2);
 
-    // A copy under a name of its own.
-    let copy = ShareableList::options().name(scratch.name("copy")).create(&sl.to_vec().unwrap()).unwrap();
+    // A copy under a name of its own. (The default dialect would give the eight bytes of seven characters more room.)
+    let options = ShareableList::options().name(scratch.name("copy")).dialect(Dialect::Py39);
+    let copy = options.create(&sl.to_vec().unwrap()).unwrap();
     assert_ne!(copy.name(), sl.name());
     assert_eq!(copy.to_vec().unwrap(), sl.to_vec().unwrap());
     assert_eq!(copy.format().unwrap(), sl.format().unwrap());
@@ -293,7 +294,7 @@ fn test_that_shared_memory_name_with_colons_has_no_resource_tracker_errors() {
         let block = SharedMemory::create_named(&name, 1).unwrap();
         assert_eq!(SharedMemory::open(&name).unwrap().name(), name);
         // The form with base64 carries every name.
-        assert!(message(Command::Register, &name, MessageForm::Json).is_ok(), "{odd:?}");
+        assert!(message(Action::Register, &format!("/{name}"), MessageForm::Json).is_ok(), "{odd:?}");
         block.unlink().unwrap();
     }
 }
@@ -301,6 +302,6 @@ fn test_that_shared_memory_name_with_colons_has_no_resource_tracker_errors() {
 #[test]
 fn test_too_long_name_resource() {
     let long = "a".repeat(512);
-    assert!(message(Command::Register, &long, MessageForm::Simple).is_err());
+    assert!(message(Action::Register, &format!("/{long}"), MessageForm::Simple).is_err());
     assert_eq!(SharedMemory::create_named(&long, 1).unwrap_err().python_exception(), "OSError");
 }
