@@ -12,7 +12,6 @@ use crate::repr::Integer;
 use crate::view;
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote};
-use std::collections::HashSet;
 use syn::ext::IdentExt;
 use syn::{Member, WherePredicate, parse_quote};
 
@@ -281,8 +280,8 @@ fn capabilities(record: &Record<'_>, fields: &[Field<'_>], base: &[WherePredicat
     let layouts: Vec<TokenStream> = fields.iter().map(|field| paths.layout_of(field)).collect();
     let bounds = |door: TokenStream, copy: bool| {
         let mut bounds = base.to_vec();
-        let mut seen = HashSet::new();
-        for layout in layouts.iter().filter(|layout| seen.insert(layout.to_string())) {
+        // One for each field, also where two are written alike: `$crate::Word` of two crates is two types.
+        for layout in &layouts {
             bounds.push(parse_quote!(for<'__shm_t> #layout: #private::#door<'__shm_t>));
         }
         if copy {

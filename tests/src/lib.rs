@@ -3,4 +3,5 @@
 pub mod peer;
 pub mod props;
 pub mod scratch;
+pub mod words;
 pub mod world;
