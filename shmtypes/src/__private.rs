@@ -125,6 +125,27 @@ pub const fn assert_no_drop(of: &str, drops: bool) {
     }
 }
 
+/// Panics if an enum is not stored as the integer that the derive saw: its bytes are judged as that integer.
+#[track_caller]
+pub const fn assert_stored_as(
+    of: &str,
+    size: usize,
+    align: usize,
+    integer: &str,
+    integer_size: usize,
+    integer_align: usize,
+) {
+    if size != integer_size || align != integer_align {
+        Message::new()
+            .text("`")
+            .text(of)
+            .text("` is not stored as `")
+            .text(integer)
+            .text("`: an attribute below `#[derive(ShmLayout)]` changes its representation; move it above the derive")
+            .panic();
+    }
+}
+
 /// A message assembled at compile time. What does not fit is left out.
 struct Message {
     bytes: [u8; 1024],
