@@ -5,4 +5,5 @@ pub mod peer;
 pub mod props;
 pub mod scratch;
 pub mod tour;
+pub mod words;
 pub mod world;
