@@ -12,7 +12,6 @@ use crate::repr::Integer;
 use crate::view;
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote};
-use std::collections::HashSet;
 use syn::ext::IdentExt;
 use syn::{Member, WherePredicate, parse_quote};
 
@@ -219,20 +218,25 @@ fn structure(record: &Record<'_>, fields: &[Field<'_>]) -> TokenStream {
     quote!(#exhaustive #outside #layout #capabilities #bytemuck)
 }
 
-/// Takes the type apart, so that a field that another macro added, or whose type it changed, does not compile.
+/// Takes the type apart, so that a field that another macro added, or whose type it changed, does not compile. A pointer
+/// of its own statement, because what a call is given may be coerced: `&Wrapper` to `&u8` by `Deref`.
 fn exhaustive(record: &Record<'_>, fields: &[Field<'_>], bounds: &[WherePredicate]) -> TokenStream {
     let core = Paths::of(record).core;
     let mut generics = record.generics.clone();
     generics.make_where_clause().predicates.extend(bounds.iter().cloned());
     let (parameters, _, clause) = generics.split_for_impl();
     let (ident, itself) = (record.ident, itself(record));
-    let places: Vec<_> = (0..fields.len()).map(|index| format_ident!("__shm_field_{index}")).collect();
+    let place = |(index, field): (usize, &Field<'_>)| format_ident!("__shm_field_{index}", span = ends(field.ty).0);
+    let places: Vec<_> = fields.iter().enumerate().map(place).collect();
     let members = fields.iter().map(|field| &field.member);
     let types = fields.iter().map(|field| &field.spelled);
     quote! {
         fn __shm_fields #parameters (__shm_value: &#itself) #clause {
             let #ident { #(#members: #places),* } = __shm_value;
-            #(let _: *const #types = #core::ptr::from_ref(#places);)*
+            #(
+                let #places = #core::ptr::from_ref(#places);
+                let _: *const #types = #places;
+            )*
         }
     }
 }
@@ -281,8 +285,8 @@ fn capabilities(record: &Record<'_>, fields: &[Field<'_>], base: &[WherePredicat
     let layouts: Vec<TokenStream> = fields.iter().map(|field| paths.layout_of(field)).collect();
     let bounds = |door: TokenStream, copy: bool| {
         let mut bounds = base.to_vec();
-        let mut seen = HashSet::new();
-        for layout in layouts.iter().filter(|layout| seen.insert(layout.to_string())) {
+        // One for each field, also where two are written alike: `$crate::Word` of two crates is two types.
+        for layout in &layouts {
             bounds.push(parse_quote!(for<'__shm_t> #layout: #private::#door<'__shm_t>));
         }
         if copy {
@@ -350,6 +354,17 @@ fn enumeration(record: &Record<'_>, integer: Integer, variants: &[Variant<'_>]) 
         const __SHM_VALUES: [#core::primitive::#integer; #count] = [#(#ident::#idents as #core::primitive::#integer),*];
     };
     let values = under(values, ident.span());
+    let type_name = ident.to_string();
+    let integer_name = integer.to_string();
+    let judgement = call(
+        quote!(#private::assert_stored_as),
+        quote! {
+            #type_name, #core::mem::size_of::<#ident>(), #core::mem::align_of::<#ident>(),
+            #integer_name, #core::mem::size_of::<#core::primitive::#integer>(),
+            #core::mem::align_of::<#core::primitive::#integer>()
+        },
+        (ident.span(), ident.span()),
+    );
     let layout = implement(
         record,
         &quote!(#krate::ShmLayout),
@@ -404,6 +419,7 @@ fn enumeration(record: &Record<'_>, integer: Integer, variants: &[Variant<'_>]) 
             }
         }
         #values
+        const _: () = #judgement;
         #layout #value #zero
     }
 }

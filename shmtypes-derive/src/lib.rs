@@ -99,6 +99,13 @@ use syn::DeriveInput;
 /// }
 /// ```
 ///
+/// # What it cannot know
+///
+/// A struct's bytes are judged by the types of its fields and by nothing else: every `Copy` struct of numbers is
+/// `ShmPod`, also one with private fields, and a peer, or safe code of this program, makes any value of it. A type that
+/// `unsafe` code trusts, such as an index that was checked when it was built, must not derive this: store the plain
+/// number, and build the type from it with its check.
+///
 /// # Attributes of the type
 ///
 /// * `#[shm(version = N)]`: part of the layout's identity; raise it when the meaning of a field changes but not its
@@ -109,6 +116,7 @@ use syn::DeriveInput;
 /// * `#[shm(bytemuck)]`: also implement `bytemuck::Zeroable` and `bytemuck::Pod`, for a type without parameters that is
 ///   `ShmPod`.
 /// * `#[shm(crate = "path")]`: the crate `shmtypes`, where it is known by another name or re-exported by another crate.
+///   What stands at the path is trusted to be this crate: the checks of the layout are called there.
 ///
 /// ```
 /// # use shmtypes::ShmLayout;

@@ -63,7 +63,8 @@ pub(crate) fn impls(record: &Record<'_>, fields: &[Field<'_>]) -> TokenStream {
     let bounds = layout_bounds(record, fields);
     let usable = generics(record, &bounds, quote!(__ShmMode: #krate::AccessMode));
     let (parameters, _, clause) = usable.split_for_impl();
-    let projections = fields.iter().filter(|field| !field.refused).map(|field| projection(&paths, &itself, field));
+    let projections = fields.iter().enumerate().filter(|(_, field)| !field.refused);
+    let projections = projections.map(|(index, field)| projection(&paths, index, field));
     quote! {
         #copies
         #[automatically_derived]
@@ -91,11 +92,10 @@ pub(crate) fn impls(record: &Record<'_>, fields: &[Field<'_>]) -> TokenStream {
     }
 }
 
-fn projection(paths: &Paths<'_>, itself: &TokenStream, field: &Field<'_>) -> TokenStream {
+fn projection(paths: &Paths<'_>, index: usize, field: &Field<'_>) -> TokenStream {
     let Paths { private, core, .. } = paths;
     let (vis, method, carried) = (field.vis, field.method(), &field.carried);
     let view = paths.view_of(field, quote!('__shm), quote!(__ShmMode));
-    let offset = paths.offset_of(itself, field);
     let documentation = (!field.documented).then(|| {
         let text = match &field.member {
             Member::Named(ident) => format!("The place of the field `{}`.", ident.unraw()),
@@ -103,7 +103,7 @@ fn projection(paths: &Paths<'_>, itself: &TokenStream, field: &Field<'_>) -> Tok
         };
         quote!(#[doc = #text])
     });
-    let body = call(quote!(#private::project), quote!(self.0, #offset), ends(field.ty));
+    let body = call(quote!(#private::project::<#index, _, _, _>), quote!(self.0), ends(field.ty));
     // If the field's type has no layout, the signature says so; the body says the same at the same place, which the
     // compiler drops.
     quote! {

@@ -54,10 +54,52 @@ pub const fn schema_of<V: ShmView<'static, ReadWrite>>() -> &'static Schema {
     evaluated::<V::Target>()
 }
 
-/// The view of the field that stands `offset` bytes into `place`.
+/// The view of field `INDEX`. If the schema of `T` has another type there, this does not compile:
+///
+/// ```
+/// use core::sync::atomic::AtomicU64;
+/// use shmtypes::__private::project;
+/// use shmtypes::{ReadWrite, ShmArray, ShmLayout, ShmRef, ShmView};
+///
+/// #[derive(ShmLayout)]
+/// #[repr(C)]
+/// struct Counter {
+///     hits: AtomicU64,
+/// }
+/// let counters = ShmArray::<Counter>::create(1)?;
+/// let _: ShmRef<AtomicU64> = project::<0, _, _, _>(counters.at(0).place());
+/// # Ok::<(), shmtypes::Error>(())
+/// ```
+/// ```compile_fail,E0080
+/// # use core::sync::atomic::{AtomicU32, AtomicU64};
+/// # use shmtypes::__private::project;
+/// # use shmtypes::{ReadWrite, ShmArray, ShmLayout, ShmRef, ShmView};
+/// # #[derive(ShmLayout)]
+/// # #[repr(C)]
+/// # struct Counter {
+/// #     hits: AtomicU64,
+/// # }
+/// # let counters = ShmArray::<Counter>::create(1)?;
+/// let _: ShmRef<AtomicU32> = project::<0, _, _, _>(counters.at(0).place());
+/// # Ok::<(), shmtypes::Error>(())
+/// ```
+/// ```compile_fail,E0080
+/// # use shmtypes::__private::project;
+/// # use shmtypes::{ShmArray, ShmLayout, ShmView};
+/// #[derive(ShmLayout, Clone, Copy)]
+/// #[repr(C)]
+/// struct Pair<A, B> {
+///     first: A,
+///     second: B,
+/// }
+/// let numbers = ShmArray::<u64>::create(1)?;
+/// let padded: PairView<u8, u32> = project::<0, _, _, _>(numbers.at(0));
+/// padded.set(Pair { first: 1, second: 2 });
+/// # Ok::<(), shmtypes::Error>(())
+/// ```
 #[inline(always)]
-pub fn project<'a, T: ShmLayout, V: ShmView<'a, M>, M: AccessMode>(place: ShmRef<'a, T, M>, offset: usize) -> V {
-    V::from_place(place.project::<V::Target>(offset))
+pub fn project<'a, const INDEX: usize, T: ShmLayout, V: ShmView<'a, M>, M: AccessMode>(place: ShmRef<'a, T, M>) -> V {
+    V::from_place(place.field::<V::Target, INDEX>())
 }
 
 /// What is invalid in the field that stands `offset` bytes into `candidate`.
@@ -121,6 +163,27 @@ pub const fn assert_no_drop(of: &str, drops: bool) {
             .text("`")
             .text(of)
             .text("` implements `Drop`, which no process could run for the others; remove the impl")
+            .panic();
+    }
+}
+
+/// Panics if an enum is not stored as the integer that the derive saw: its bytes are judged as that integer.
+#[track_caller]
+pub const fn assert_stored_as(
+    of: &str,
+    size: usize,
+    align: usize,
+    integer: &str,
+    integer_size: usize,
+    integer_align: usize,
+) {
+    if size != integer_size || align != integer_align {
+        Message::new()
+            .text("`")
+            .text(of)
+            .text("` is not stored as `")
+            .text(integer)
+            .text("`: an attribute below `#[derive(ShmLayout)]` changes its representation; move it above the derive")
             .panic();
     }
 }

@@ -123,6 +123,13 @@ struct Wrapper<T>(T);
 
 struct NoLayout;
 
+macro_rules! two_words {
+    ($name:ident) => {
+        shmtypes_tests::beside_a_word!($name { $crate::words::Word });
+    };
+}
+two_words!(TwoWords);
+
 #[test]
 fn capabilities_follow_from_the_fields() {
     assert_capabilities! {
@@ -165,6 +172,13 @@ fn a_generic_type_has_the_capabilities_of_its_arguments() {
         Wrapper<Pair<u8, i8>>  => [1, 1, 1, 1, 0];
         Wrapper<Wrapper<bool>> => [1, 1, 1, 0, 0];
         Wrapper<&'static u8>   => [0, 0, 0, 0, 0];
+    }
+}
+
+#[test]
+fn types_of_one_text_are_two_types() {
+    assert_capabilities! {
+        TwoWords               => [1, 1, 1, 0, 0];
     }
 }
 

@@ -6,3 +6,8 @@ mod generics;
 mod names;
 mod schema;
 mod views;
+
+/// See the macro `two_words`.
+mod words {
+    pub(crate) type Word = u8;
+}

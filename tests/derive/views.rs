@@ -135,6 +135,28 @@ fn the_first_invalid_field_is_found() -> Result<()> {
     Ok(())
 }
 
+/// A text that no stack holds is checked where it was copied to, and no further than it goes.
+#[test]
+fn a_text_of_many_megabytes_is_checked_on_a_small_stack() -> Result<()> {
+    type Long = ShmStr<{ 8 << 20 }>;
+    fn on_a_small_stack<R: Send>(run: impl FnOnce() -> R + Send) -> R {
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, run);
+            thread.expect("a thread can be started").join().expect("and does not panic")
+        })
+    }
+    let texts = ShmArray::<Long>::create(2)?;
+    scribble(texts.at(1), 0, &5_u32.to_ne_bytes());
+    scribble(texts.at(1), 4, b"prose\xff");
+    let copies = on_a_small_stack(|| texts.to_vec())?;
+    assert_eq!(copies.iter().map(Long::as_str).collect::<Vec<_>>(), ["", "prose"]);
+
+    scribble(texts.at(1), 0, &6_u32.to_ne_bytes());
+    let found = on_a_small_stack(|| texts.to_vec().map(|copies| copies.len()));
+    assert_eq!(invalid(found), (String::new(), 0xff, "UTF-8"));
+    Ok(())
+}
+
 #[derive(ShmLayout)]
 #[repr(C)]
 struct Counter<T> {

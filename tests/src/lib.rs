@@ -6,4 +6,5 @@ pub mod props;
 pub mod python;
 pub mod scratch;
 pub mod tour;
+pub mod words;
 pub mod world;

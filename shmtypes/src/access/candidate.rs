@@ -44,6 +44,14 @@ impl<T> Candidate<T> {
         unsafe { self.field::<W>(0).bytes.assume_init_read() }
     }
 
+    /// All bytes of the candidate.
+    #[inline(always)]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: `size_of::<T>()` bytes, initialised (invariant), private, and unchanged as long as `self` is borrowed,
+        // since nothing here gives out a `T` inside a candidate.
+        unsafe { core::slice::from_raw_parts(self.bytes.as_ptr().cast(), size_of::<T>()) }
+    }
+
     /// The value.
     ///
     /// # Safety

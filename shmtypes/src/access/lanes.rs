@@ -22,9 +22,28 @@ const BOUNCE_BYTES: usize = 4096;
 ///
 /// # Safety
 /// `load_wide` initialises `capacity::<T>()` elements of the block, `load` exactly the first `count`.
+///
+/// A type for which the lane has no room does not compile:
+///
+/// ```
+/// use shmtypes::ShmValue;
+/// use shmtypes::__private::BlockLane;
+///
+/// #[repr(align(64))]
+/// struct Line([u8; 64]);
+/// assert_eq!(<<u64 as ShmValue>::Lane as BlockLane>::capacity::<Line>(), 2);
+/// ```
+/// ```compile_fail,E0080
+/// # use shmtypes::ShmValue;
+/// # use shmtypes::__private::BlockLane;
+/// #[repr(align(128))]
+/// struct Line([u8; 128]);
+/// assert_eq!(<<u64 as ShmValue>::Lane as BlockLane>::capacity::<Line>(), 1);
+/// ```
 #[doc(hidden)]
 pub unsafe trait BlockLane: Copy + 'static {
-    /// How many elements one block holds; at least 1.
+    /// How many elements one block holds; at least 1. Does not compile if the buffer does not suit `T`: one block of it
+    /// holds a whole number of elements, and is aligned for them.
     fn capacity<T>() -> usize;
 
     /// Room for one block.
@@ -62,7 +81,7 @@ pub unsafe trait BlockLane: Copy + 'static {
 /// Private room for one block.
 ///
 /// # Safety
-/// `start` is valid for the block's bytes and aligned to 64 bytes, or to the element for [`Bounce`].
+/// `start` is valid for the block's bytes and aligned to 64 bytes.
 #[doc(hidden)]
 pub unsafe trait BlockBuffer: Sized {
     fn new<T>() -> Self;
@@ -136,7 +155,8 @@ unsafe impl<L: Lane> BlockLane for L {
 
     #[inline(always)]
     fn capacity<T>() -> usize {
-        const { assert!(BLOCK_BYTES.is_multiple_of(size_of::<T>())) };
+        const { assert!(BLOCK_BYTES.is_multiple_of(size_of::<T>()), "elements of this size do not fill a block") };
+        const { assert!(align_of::<T>() <= align_of::<Block<L>>(), "elements aligned to more than 64 bytes have no blocks") };
         BLOCK_BYTES / size_of::<T>()
     }
 

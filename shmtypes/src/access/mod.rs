@@ -11,8 +11,9 @@
 //! 3. **An atomic's reference lives inside one inlined call** ([`atomic`]). LLVM marks `&AtomicU64` neither `noalias`
 //!    nor `dereferenceable`, so such a reference promises nothing that a peer could break.
 //!
-//! What it does not promise: that an element is read as a whole. Copies may tear between words; an aligned element
-//! of 1, 2, 4 or 8 bytes is one instruction on x86-64 and AArch64, which Rust itself does not promise.
+//! What it does not promise: that an element is read as a whole. Copies may tear between words as wide as the
+//! element's alignment; an element of 1, 2, 4 or 8 bytes whose alignment is its size is one instruction on x86-64 and
+//! AArch64, which Rust itself does not promise.
 //!
 //! Background: rust-lang/unsafe-code-guidelines issues 152 and 607; rust-lang/rust pull request 141260.
 #![allow(unsafe_code, reason = "this is the module that the rest of the crate keeps its unsafe accesses in")]

@@ -53,7 +53,8 @@ pub unsafe trait ShmLayout: Sized + 'static {
 /// # Safety
 ///
 /// `find_invalid` returns `None` only if the bytes are a valid `Self`. If `ANY_BITS` is true, every bit pattern is
-/// valid. The type has no interior mutability.
+/// valid. The type has no interior mutability. The hidden `Lane` is the one of a number with this size and alignment, or
+/// `Bounce`, which takes every type: `Lane::Buffer` has room and alignment for `Lane::capacity::<Self>()` elements.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be copied out of shared memory as a value",
     label = "holds atomics, or is not `Copy`, or has no shared-memory layout",

@@ -117,6 +117,48 @@ impl Schema {
         &self.kind
     }
 
+    /// Where field `index` starts.
+    ///
+    /// # Panics
+    /// If there is no such field, or if its layout is not `field`: at compile time, where this is used.
+    pub(crate) const fn offset_of(&self, index: usize, field: &Schema) -> usize {
+        let Kind::Struct { fields, .. } = self.kind else { panic!("a type that is no struct has no fields") };
+        assert!(index < fields.len(), "the struct has no field of this number");
+        assert!(fields[index].schema.has_leaves_of(field), "the field has another layout");
+        fields[index].offset
+    }
+
+    /// Whether both have leaves of the same kinds at the same offsets. Names may differ.
+    const fn has_leaves_of(&self, other: &Schema) -> bool {
+        self.size == other.size
+            && self.align == other.align
+            && match (self.kind, other.kind) {
+                (Kind::Scalar(one), Kind::Scalar(two))
+                | (Kind::Atomic(one), Kind::Atomic(two))
+                | (Kind::NonZero(one), Kind::NonZero(two))
+                | (Kind::OptionNonZero(one), Kind::OptionNonZero(two))
+                | (Kind::Enum { repr: one, .. }, Kind::Enum { repr: two, .. }) => one as u8 == two as u8,
+                (Kind::Text { capacity: one }, Kind::Text { capacity: two })
+                | (Kind::Bytes { capacity: one }, Kind::Bytes { capacity: two }) => one == two,
+                (Kind::Array { element: one, length }, Kind::Array { element: two, length: other_length }) => {
+                    length == other_length && one.has_leaves_of(two)
+                }
+                (Kind::Struct { fields: one, .. }, Kind::Struct { fields: two, .. }) => {
+                    let mut index = 0;
+                    while index < one.len() && index < two.len() {
+                        let (one, two) = (&one[index], &two[index]);
+                        if one.offset != two.offset || !one.schema.has_leaves_of(two.schema) {
+                            return false;
+                        }
+                        index += 1;
+                    }
+                    one.len() == two.len()
+                }
+                (Kind::Opaque { .. }, Kind::Opaque { .. }) => true,
+                _ => false,
+            }
+    }
+
     /// The type's name as people know it, such as `Particle` or `[f64; 3]`.
     pub(crate) fn type_name(&self) -> Cow<'static, str> {
         match *self.kind() {
@@ -227,4 +269,80 @@ scalars! {
     I128Be "i128be" 16 1;
     F32Be "f32be" 4 1;
     F64Be "f64be" 8 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Schema;
+    use crate::ShmLayout;
+    use crate::layout::{ForeignPod, ShmBytes, ShmStr};
+    use core::num::NonZero;
+    use core::sync::atomic::{AtomicI32, AtomicU32};
+
+    #[derive(ShmLayout)]
+    #[repr(C)]
+    struct Pair<A, B> {
+        first: A,
+        second: B,
+    }
+
+    #[derive(ShmLayout)]
+    #[repr(C)]
+    struct Named {
+        other: u16,
+        names: i16,
+    }
+
+    #[derive(ShmLayout)]
+    #[repr(u32)]
+    enum Wide {
+        One = 1,
+    }
+
+    #[derive(ShmLayout)]
+    #[repr(i32)]
+    enum Signed {
+        One = 1,
+    }
+
+    /// All of them have four bytes, and most an alignment of 4, so that size and alignment alone tell few apart.
+    #[test]
+    fn types_of_one_size_are_told_apart_by_their_leaves() {
+        const SCHEMAS: &[Schema] = &[
+            u32::SCHEMA,
+            i32::SCHEMA,
+            AtomicU32::SCHEMA,
+            AtomicI32::SCHEMA,
+            <NonZero<u32>>::SCHEMA,
+            <Option<NonZero<u32>>>::SCHEMA,
+            Wide::SCHEMA,
+            Signed::SCHEMA,
+            <ForeignPod<u32>>::SCHEMA,
+            <[u32; 1]>::SCHEMA,
+            <[AtomicU32; 1]>::SCHEMA,
+            <Pair<u16, u16>>::SCHEMA,
+            <Pair<u16, i16>>::SCHEMA,
+            <Pair<u16, [i16; 1]>>::SCHEMA,
+            <[u16; 2]>::SCHEMA,
+            <[i16; 2]>::SCHEMA,
+            <Pair<[u8; 1], [u8; 3]>>::SCHEMA,
+            <Pair<[u8; 3], [u8; 1]>>::SCHEMA,
+            <ShmStr<4>>::SCHEMA,
+            <ShmBytes<4>>::SCHEMA,
+            <ShmStr<5>>::SCHEMA,
+        ];
+        for (index, one) in SCHEMAS.iter().enumerate() {
+            for (other_index, other) in SCHEMAS.iter().enumerate() {
+                assert_eq!(one.has_leaves_of(other), index == other_index, "{one:?} and {other:?}");
+            }
+        }
+        assert!(Named::SCHEMA.has_leaves_of(&<Pair<u16, i16>>::SCHEMA), "names are no leaves");
+    }
+
+    #[test]
+    #[should_panic = "the field has another layout"]
+    fn a_field_has_no_offset_as_another_type() {
+        assert_eq!(<Pair<u32, AtomicU32>>::SCHEMA.offset_of(1, &AtomicU32::SCHEMA), 4);
+        <Pair<u32, AtomicU32>>::SCHEMA.offset_of(1, &u32::SCHEMA);
+    }
 }

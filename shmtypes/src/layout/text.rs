@@ -178,8 +178,8 @@ unsafe impl<const N: usize> ShmValue for ShmStr<N> {
             Ok(len) => len,
             Err(invalid) => return Some(invalid),
         };
-        let content: [u8; N] = bytes.field::<[u8; N]>(4).word();
-        let error = core::str::from_utf8(&content[..len]).err()?;
+        let content = &bytes.field::<[u8; N]>(4).bytes()[..len];
+        let error = core::str::from_utf8(content).err()?;
         let at = error.valid_up_to();
         Some(InvalidBits { offset: 4 + at, found: content[at].into(), expected: "UTF-8" })
     }

@@ -5,7 +5,7 @@ use super::{InvalidBits, ShmLayout, ShmPod, ShmValue, into_pod, into_value};
 use crate::access::{self, atomic};
 use crate::error::Error;
 use core::marker::PhantomData;
-use core::mem::{align_of, size_of};
+use core::mem::size_of;
 use core::sync::atomic as core_atomic;
 use core::sync::atomic::Ordering;
 
@@ -49,11 +49,11 @@ impl Writable for ReadWrite {}
 /// A place in shared memory that holds a `T`: what stands for a `&T` or `&mut T` there.
 ///
 /// It can be copied freely, and several of them to the same place may be used at once, from any thread: reads copy
-/// out, writes copy in. A peer may change the place at any time. Values of 1, 2, 4 and 8 bytes move in one
-/// instruction; larger ones may be read half old and half new.
+/// out, writes copy in. A peer may change the place at any time. A value of 1, 2, 4 or 8 bytes whose alignment is its
+/// size moves in one instruction; any other may be read half old and half new, also a small one such as `[u8; 8]`.
 pub struct ShmRef<'a, T, M = ReadWrite> {
     // Invariant: for `'a`, `place` is aligned for `T` and `size_of::<T>()` bytes there are mapped, for writing too if
-    // `M` is `ReadWrite`.
+    // `M` is `ReadWrite`. `T::SCHEMA` has been evaluated, so there is no padding.
     place: *mut T,
     mapping: PhantomData<(&'a (), M)>,
 }
@@ -74,9 +74,12 @@ unsafe impl<T: ShmLayout, M: AccessMode> Sync for ShmRef<'_, T, M> {}
 impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, T, M> {
     /// # Safety
     /// For `'a`, `place` is aligned for `T` and `size_of::<T>()` bytes there are mapped, for writing too if `M` is
-    /// [`ReadWrite`]. No Rust reference to these bytes is used meanwhile.
+    /// [`ReadWrite`]. No Rust reference to these bytes is used meanwhile. Where a peer may use them too, atomics stand
+    /// where `T` has them, of the same width.
     #[inline(always)]
     pub(crate) unsafe fn new(place: *mut T) -> Self {
+        // Judges the layout: with parameters that happens only where the schema is evaluated.
+        const { assert!(T::SCHEMA.size() == size_of::<T>(), "the schema describes another type") };
         Self { place, mapping: PhantomData }
     }
 
@@ -88,19 +91,14 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, T, M> {
         self.place
     }
 
-    /// The place of a field of type `F`, `offset` bytes into this one. For the derive.
-    ///
-    /// # Panics
-    /// If no aligned `F` fits there; with a constant offset the check costs nothing.
-    #[doc(hidden)]
+    /// The place of field `INDEX`, which is an `F`: what else the schema says does not compile.
     #[inline(always)]
-    #[must_use]
-    pub fn project<F: ShmLayout>(self, offset: usize) -> ShmRef<'a, F, M> {
-        assert!(offset <= size_of::<T>() && size_of::<F>() <= size_of::<T>() - offset);
-        assert!(offset.is_multiple_of(align_of::<F>()) && align_of::<F>() <= align_of::<T>());
+    pub(crate) fn field<F: ShmLayout, const INDEX: usize>(self) -> ShmRef<'a, F, M> {
+        let offset = const { T::SCHEMA.offset_of(INDEX, &F::SCHEMA) };
         let place = self.place.wrapping_byte_add(offset).cast::<F>();
-        // SAFETY: inside `T` and aligned by the assertions, so mapped by the invariant. Which type the bytes are read
-        // as is no matter of safety: reads copy out and check.
+        // SAFETY: both schemas describe their types (contract of `ShmLayout`), so a field with the size and alignment
+        // of `F` stands at `offset`: aligned inside `T`, and mapped by the invariant. It has the leaves of `F`: an
+        // atomic is there where `F` has one, of the same width, and nowhere else.
         unsafe { ShmRef::new(place) }
     }
 
@@ -170,7 +168,10 @@ impl<'a, T: ShmLayout, const N: usize, M: AccessMode> ShmRef<'a, [T; N], M> {
     #[track_caller]
     pub fn at(self, index: usize) -> T::View<'a, M> {
         assert!(index < N, "index {index} is out of range for an array of {N} elements");
-        T::View::from_place(self.project::<T>(index * size_of::<T>()))
+        let place = self.place.cast::<T>().wrapping_add(index);
+        // SAFETY: an array is its elements one after the other, so element `index < N` is aligned and lies inside, and
+        // is mapped by the invariant.
+        T::View::from_place(unsafe { ShmRef::new(place) })
     }
 
     /// The view of element `index`, or `None` if there is no such element.

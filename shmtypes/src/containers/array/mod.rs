@@ -5,8 +5,9 @@
 //! ```
 //!
 //! 1. The length and shape are fixed at creation and copied to private memory at attach.
-//! 2. Any process may read and write any element at any time. An aligned element of 1, 2, 4 or 8 bytes is read and
-//!    written in one instruction; a larger one, and a range, may be seen half old and half new.
+//! 2. Any process may read and write any element at any time. An element of 1, 2, 4 or 8 bytes whose alignment is
+//!    its size, as a number's is, is read and written in one instruction; another one, and a range, may be seen half
+//!    old and half new.
 //! 3. No reference to an element exists: reads copy out, writes copy in, [`at`](ShmArray::at) gives a view.
 
 mod blocks;
