@@ -37,13 +37,14 @@ fn code(text: &str) -> String {
 }
 
 /// The layers of docs/architecture.md: each module may use those on its right, and itself.
-const LAYERS: [(&str, &[&str]); 6] = [
+const LAYERS: [(&str, &[&str]); 7] = [
     ("error", &[]),
     ("sys", &["error"]),
     ("access", &[]),
     ("layout", &["access", "error"]),
     ("segment", &["sys", "access", "layout", "error"]),
     ("containers", &["segment", "layout", "access", "sys", "error"]),
+    ("compat", &["containers", "segment", "layout", "access", "sys", "error"]),
 ];
 
 #[test]

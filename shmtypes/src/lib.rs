@@ -67,6 +67,7 @@
 //! | `num-complex` | `Complex<f32>` and `Complex<f64>` |
 //! | `uuid` | `Uuid` |
 //! | `ndarray` | copies from and to `ndarray` arrays |
+//! | `serde` | handles of [`compat`] as their names, attached again when deserialised |
 //!
 //! Linux only. There is no async interface: calls block for microseconds at most but for creating and prefaulting large
 //! segments, which belong on a blocking thread (`spawn_blocking`).

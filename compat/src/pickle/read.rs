@@ -131,7 +131,8 @@ impl<'a> Reader<'a> {
         utf8(self.take(count)?)
     }
 
-    /// A line of "raw-unicode-escape": Latin-1, with `\uXXXX` and `\UXXXXXXXX`, and every other backslash itself.
+    /// A line of "raw-unicode-escape": Latin-1, with escapes of four digits after `\u` and eight after `\U`, and every other
+    /// backslash itself.
     ///
     /// As in CPython (Objects/unicodeobject.c, `_PyUnicode_DecodeRawUnicodeEscapeStateful`), a backslash that begins no
     /// escape takes the next character with it, so that a `u` behind two backslashes is a letter.

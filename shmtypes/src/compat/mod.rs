@@ -37,6 +37,8 @@
 //! SIGBUS later; a failed attach removes nothing; negative indices are checked; what Python would lose is refused.
 
 mod nd_array;
+#[cfg(feature = "serde")]
+mod serialize;
 mod shareable_list;
 pub(crate) mod shared_memory;
 mod tracker_client;

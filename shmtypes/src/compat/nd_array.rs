@@ -52,6 +52,8 @@ pub struct NdArray<T> {
     elements: Elements<T, crate::layout::ReadWrite, SharedMemory>,
     shape: Vec<usize>,
     strides: Vec<usize>,
+    order: Order,
+    offset: usize,
 }
 
 /// What can be said about an array before it is created or opened.
@@ -220,7 +222,7 @@ impl<T: ShmLayout> NdArray<T> {
         // writing as long as it lives; `first` is aligned, and the elements lie side by side; no references exist into
         // blocks (invariant of `SharedMemory`).
         let elements = unsafe { Elements::from_raw(first, len, Arc::new(block)) };
-        Ok(Self { elements, shape: shape.to_vec(), strides: strides(shape, order) })
+        Ok(Self { elements, shape: shape.to_vec(), strides: strides(shape, order), order, offset })
     }
 
     /// The block.
@@ -271,6 +273,18 @@ impl<T: ShmLayout> NdArray<T> {
     #[must_use]
     pub fn strides(&self) -> &[usize] {
         &self.strides
+    }
+
+    /// Which dimension's neighbours lie side by side.
+    #[must_use]
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
+    /// Where in the block the first element stands, in bytes.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        self.offset
     }
 
     /// The position in memory of the element at `indices`, one per dimension.
