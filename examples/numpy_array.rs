@@ -46,7 +46,7 @@ name, dtype = sys.stdin.readline().strip(), sys.stdin.readline()
 exec(dtype)
 shm = shared_memory.SharedMemory(name=name)
 c = np.ndarray((3,), dtype=measurement, buffer=shm.buf)
-print('Python: ', c, flush=True)
+print('Python: ', c['place'].tolist(), c['value'].tolist(), flush=True)
 c['value'] *= 10
 del c
 shm.close()
@@ -103,8 +103,6 @@ fn run() -> Result<()> {
     // One statement, on one line for the shell above.
     let dtype = NdArray::<Measurement>::numpy_dtype("measurement").replace('\n', " ");
     writeln!(input, "{}\n{}", measurements.name(), dtype.replace("import numpy as np", "").trim())?;
-    copy_line(&mut output)?;
-    copy_line(&mut output)?;
     copy_line(&mut output)?;
     drop(input);
     let status = python.wait()?;

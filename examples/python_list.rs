@@ -94,7 +94,7 @@ fn run() -> Result<()> {
 
     println!("\n-- Rust makes a list");
     let dialect = if version == "Python 3 8" { Dialect::Py38 } else { Dialect::default() };
-    let values = [Value::from("naïve"), Value::from(1 << 40), Value::from(false)];
+    let values = [Value::from("naïve"), Value::from(1_i64 << 40), Value::from(false)];
     let list = ShareableList::create_with(&ShareableList::options().dialect(dialect), &values)?;
     println!("Rust: {list:?}");
     python.run(&format!("b = shared_memory.ShareableList(name='{}'); print(list(b))", list.name()))?;

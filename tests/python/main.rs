@@ -3,6 +3,7 @@
 mod handles;
 mod lists;
 mod ported;
+mod readme;
 mod survival;
 
 use proptest::prelude::*;
