@@ -97,7 +97,7 @@ impl Attachment {
         // Unmaps and closes: the life lock ends before the question whether anybody else holds one.
         drop(mapped);
         match self.location.take() {
-            Some(location) => detach::leave(self.header.persist(), self.id, location),
+            Some(location) => detach::leave(&self.header, self.id, location),
             None => Ok(Detached::Unnamed),
         }
     }

@@ -12,12 +12,13 @@
 //! Parent and child of a fork run the same protocol. No process id decides anything.
 
 use super::attachment::Location;
-use super::header::Persist;
+use super::header::{Header, Persist};
 use super::liveness::Rung;
 use crate::error::{Error, Result};
-use crate::sys::{Access, Directory, Failure, FileId, Lock, LockByte};
+use crate::sys::{Access, Directory, Failure, File, FileId, Lock, LockByte};
+use core::mem::offset_of;
 use nix::errno::Errno;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -47,34 +48,61 @@ pub(crate) enum Condition {
     Any,
 }
 
+/// The segment whose name is to go. Its device and inode number tell it from every file that exists at the same time;
+/// file systems on disks give the numbers of removed files out again, so it is known by its random creation id too.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) path: PathBuf,
+    pub(crate) id: FileId,
+    /// `None` for a file without a header.
+    pub(crate) creation: Option<[u8; 16]>,
+    pub(crate) rung: Rung,
+}
+
+impl Target {
+    fn is(&self, file: &File) -> Result<bool, Failure> {
+        if file.status()?.id != self.id {
+            return Ok(false);
+        }
+        let Some(expected) = self.creation else { return Ok(true) };
+        let mut found = [0; 16];
+        let filled = file.read_at(&mut found, offset_of!(Header, creation_id) as u64)?;
+        // A file that was truncated since has no creation id to compare.
+        Ok(filled < found.len() || found == expected)
+    }
+}
+
 /// How long to wait for another remover of the same segment, who needs a few system calls.
 const REMOVER_PATIENCE: Duration = Duration::from_millis(100);
 
 /// After the mapping is gone: removes the name if this was the last attachment.
-pub(crate) fn leave(persist: Persist, id: FileId, location: Location) -> Result<Detached> {
+pub(crate) fn leave(header: &Header, id: FileId, location: Location) -> Result<Detached> {
     retry_deferred(Some(id));
-    if persist == Persist::Keep {
+    if header.persist() == Persist::Keep {
         return Ok(Detached::Kept);
     }
-    let outcome = remove(&location.path, id, location.rung, Condition::Unattached);
+    let target = Target { path: location.path, id, creation: Some(header.creation_id), rung: location.rung };
+    let outcome = remove(&target, Condition::Unattached);
     if !matches!(outcome, Ok(Detached::Removed | Detached::NameGone | Detached::LeftForOwner)) {
-        defer(Deferred::new(id, location.path, location.rung));
+        defer(Deferred::new(target));
     }
     outcome.map_err(|failure| Error::from(failure).on(location.name.as_str()))
 }
 
-/// Removes the name at `path` if it denotes the file `id`.
-pub(crate) fn remove(path: &Path, id: FileId, rung: Rung, condition: Condition) -> Result<Detached, Failure> {
+/// Removes the target's name if it still denotes the target.
+pub(crate) fn remove(target: &Target, condition: Condition) -> Result<Detached, Failure> {
+    let Target { path, id, rung, .. } = target;
     let file = match Directory::open(path, Access::ReadWrite) {
         Ok(file) => file,
         Err(Failure { errno: Errno::ENOENT | Errno::ELOOP, .. }) => return Ok(Detached::NameGone),
         Err(Failure { errno: Errno::EACCES | Errno::EPERM | Errno::EROFS, .. }) => return Ok(Detached::LeftForOwner),
         Err(failure) => return Err(failure),
     };
-    if file.status()?.id != id {
+    // From here on the number is not given out again: the file is open.
+    if !target.is(&file)? {
         return Ok(Detached::NameGone);
     }
-    if rung != Rung::WholeFile {
+    if *rung != Rung::WholeFile {
         let start = Instant::now();
         while !file.lock(LockByte::NAME, Lock::Exclusive)? {
             if start.elapsed() > REMOVER_PATIENCE {
@@ -94,7 +122,7 @@ pub(crate) fn remove(path: &Path, id: FileId, rung: Rung, condition: Condition) 
         }
     }
     match Directory::status(path) {
-        Ok(status) if status.id == id => {}
+        Ok(status) if status.id == *id => {}
         Ok(_) | Err(Failure { errno: Errno::ENOENT, .. }) => return Ok(Detached::NameGone),
         Err(failure) => return Err(failure),
     }
@@ -110,9 +138,7 @@ pub(crate) fn remove(path: &Path, id: FileId, rung: Rung, condition: Condition) 
 /// A removal to try again.
 #[derive(Debug)]
 struct Deferred {
-    id: FileId,
-    path: PathBuf,
-    rung: Rung,
+    target: Target,
     due: Instant,
     pause: Duration,
 }
@@ -127,8 +153,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 static DEFERRED: Mutex<Vec<Deferred>> = Mutex::new(Vec::new());
 
 impl Deferred {
-    fn new(id: FileId, path: PathBuf, rung: Rung) -> Self {
-        Self { id, path, rung, due: Instant::now() + FIRST_PAUSE, pause: FIRST_PAUSE }
+    fn new(target: Target) -> Self {
+        Self { target, due: Instant::now() + FIRST_PAUSE, pause: FIRST_PAUSE }
     }
 }
 
@@ -136,7 +162,7 @@ impl Deferred {
 fn defer(deferred: Deferred) {
     // A forked child may have inherited the mutex locked: then the removal is left to `reap`.
     let Ok(mut list) = DEFERRED.try_lock() else { return };
-    list.retain(|other| other.id != deferred.id);
+    list.retain(|other| other.target.id != deferred.target.id);
     if list.len() == MOST_DEFERRED {
         list.remove(0);
     }
@@ -148,7 +174,7 @@ pub(crate) fn retry_deferred(except: Option<FileId>) {
     let due: Vec<Deferred> = {
         let Ok(mut list) = DEFERRED.try_lock() else { return };
         if let Some(id) = except {
-            list.retain(|deferred| deferred.id != id);
+            list.retain(|deferred| deferred.target.id != id);
         }
         if list.is_empty() {
             return;
@@ -163,7 +189,7 @@ pub(crate) fn retry_deferred(except: Option<FileId>) {
         list.extract_if(.., is_due).collect()
     };
     for mut deferred in due {
-        let outcome = remove(&deferred.path, deferred.id, deferred.rung, Condition::Unattached);
+        let outcome = remove(&deferred.target, Condition::Unattached);
         // What is in use for so long is in use by somebody who will remove it.
         if !matches!(outcome, Ok(Detached::Removed | Detached::NameGone | Detached::LeftForOwner))
             && deferred.pause < LONGEST_PAUSE

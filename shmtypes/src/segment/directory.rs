@@ -4,7 +4,7 @@
 //! seems unattached. Nothing here touches a file that is no segment of this crate.
 
 use super::attach::read_header;
-use super::detach::{self, Condition, Detached};
+use super::detach::{self, Condition, Detached, Target};
 use super::header::{Container, HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED, Header, Persist};
 use super::liveness;
 use super::name::{SegmentName, is_temporary};
@@ -231,13 +231,15 @@ impl SegmentDirectory {
         let attempt = || {
             let (file, status) = open_segment(&path, Access::ReadWrite)?;
             // A damaged segment may be removed as well; what carries no magic may not.
-            match read_header(&file, &status, &|_, _| Ok(())) {
+            let creation = match read_header(&file, &status, &|_, _| Ok(())) {
+                Ok(header) => Some(header.creation_id),
                 Err(error) if matches!(error.kind(), ErrorKind::NotASegment { .. }) => return Err(error),
-                _ => {}
-            }
+                Err(_) => None,
+            };
             let rung = liveness::rung(&file, status.id)?;
             drop(file);
-            match detach::remove(&path, status.id, rung, condition)? {
+            let target = Target { path: path.clone(), id: status.id, creation, rung };
+            match detach::remove(&target, condition)? {
                 Detached::Removed => Ok(()),
                 Detached::LeftForOwner => Err(Error::new(ErrorKind::PermissionDenied { operation: "remove the name" })),
                 Detached::StillInUse if condition == Condition::Any => Err(Error::new(ErrorKind::Busy)),
@@ -286,7 +288,8 @@ pub(super) fn reap_orphan(path: &Path) -> Result<Detached> {
         return Ok(Detached::StillInUse);
     }
     drop(file);
-    Ok(detach::remove(path, status.id, rung, Condition::Unattached)?)
+    let target = Target { path: path.to_owned(), id: status.id, creation: Some(header.creation_id), rung };
+    Ok(detach::remove(&target, Condition::Unattached)?)
 }
 
 /// Removes a hidden file whose creator is gone.
@@ -302,7 +305,8 @@ fn reap_unfinished(path: &Path) -> Result<Detached> {
         return Ok(Detached::StillInUse);
     }
     drop(file);
-    Ok(detach::remove(path, status.id, rung, Condition::Unattached)?)
+    let target = Target { path: path.to_owned(), id: status.id, creation: None, rung };
+    Ok(detach::remove(&target, Condition::Unattached)?)
 }
 
 /// [`SegmentDirectory::list`] of /dev/shm.
