@@ -70,6 +70,17 @@ impl Target {
         // A file that was truncated since has no creation id to compare.
         Ok(filled < found.len() || found == expected)
     }
+
+    /// What a process that may not remove the name can say: asking who is attached needs no write access.
+    fn look(&self) -> Result<Detached, Failure> {
+        match Directory::open(&self.path, Access::ReadOnly) {
+            Ok(file) if !self.is(&file)? => Ok(Detached::NameGone),
+            Ok(file) if self.rung.is_attached(&file)? => Ok(Detached::StillInUse),
+            Ok(_) | Err(Failure { errno: Errno::EACCES | Errno::EPERM, .. }) => Ok(Detached::LeftForOwner),
+            Err(Failure { errno: Errno::ENOENT | Errno::ELOOP, .. }) => Ok(Detached::NameGone),
+            Err(failure) => Err(failure),
+        }
+    }
 }
 
 /// How long to wait for another remover of the same segment, who needs a few system calls.
@@ -95,7 +106,7 @@ pub(crate) fn remove(target: &Target, condition: Condition) -> Result<Detached, 
     let file = match Directory::open(path, Access::ReadWrite) {
         Ok(file) => file,
         Err(Failure { errno: Errno::ENOENT | Errno::ELOOP, .. }) => return Ok(Detached::NameGone),
-        Err(Failure { errno: Errno::EACCES | Errno::EPERM | Errno::EROFS, .. }) => return Ok(Detached::LeftForOwner),
+        Err(Failure { errno: Errno::EACCES | Errno::EPERM | Errno::EROFS, .. }) => return target.look(),
         Err(failure) => return Err(failure),
     };
     // From here on the number is not given out again: the file is open.
