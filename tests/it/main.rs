@@ -1,5 +1,6 @@
 //! Integration tests over the public interface, with real second processes.
 
+mod life;
 mod peers;
 
 /// The program that plays the other process.

@@ -1,6 +1,8 @@
 //! What the integration tests share: properties over arbitrary bytes, scratch names, peer processes and changed worlds.
 
+pub mod life;
 pub mod peer;
 pub mod props;
 pub mod scratch;
+pub mod trace;
 pub mod world;

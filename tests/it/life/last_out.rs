@@ -1,0 +1,90 @@
+//! The last one out removes the name, exactly once, and never the name of a successor.
+
+use super::{numbers, start};
+use shmtypes_tests::life::{Folder, rounds};
+use shmtypes_tests::peer::Peer;
+use std::fs;
+
+#[test]
+fn of_several_processes_that_leave_at_one_instant_exactly_one_removes_the_name() {
+    let folder = Folder::new();
+    let barrier = Folder::new();
+    let (parties, rounds) = (4, rounds(500));
+    let count = rounds.to_string();
+    let arguments = ["leave-together", folder.arg(), barrier.arg(), "4", &count];
+    let mut peers: Vec<Peer> = (0..parties).map(|_| start(&arguments)).collect();
+    let mut all_removed = 0;
+    for peer in &mut peers {
+        let [removed, leaked, apart] = numbers(peer);
+        assert_eq!((leaked, apart), (0, 0), "names that were left, and rounds with two segments under one name");
+        all_removed += removed;
+        assert!(peer.wait().success());
+    }
+    assert_eq!(all_removed, rounds as u64);
+    assert_eq!(folder.left(), [""; 0], "without any reap");
+    println!("{rounds} rounds of {parties} simultaneous detaches: {all_removed} removals, 0 names left");
+}
+
+/// Peers that come and go on one name, each checking that the name denotes what it holds.
+fn come_and_go(folder: &Folder) -> Vec<Peer> {
+    let mut peers: Vec<Peer> =
+        (0..3).map(|place| start(&["come-and-go", folder.arg(), "name", &place.to_string()])).collect();
+    for peer in &mut peers {
+        peer.expect_line("going");
+    }
+    peers
+}
+
+#[test]
+fn no_remover_takes_a_successor_s_name() {
+    let folder = Folder::new();
+    let mut peers = come_and_go(&folder);
+    let mut reaper = start(&["reap-on-and-on", folder.arg()]);
+    reaper.expect_line("reaping");
+    // Processes that are killed while attached leave the name to whoever comes next.
+    let kills = rounds(60);
+    for _ in 0..kills {
+        let mut victim = start(&["come-and-go", folder.arg(), "name", "3"]);
+        victim.expect_line("going");
+        victim.kill();
+    }
+    let (mut cycles, mut created) = (0, 0);
+    for peer in &mut peers {
+        peer.close_input();
+        let [went, made] = numbers(peer);
+        cycles += went;
+        created += made;
+        assert!(peer.wait().success());
+    }
+    reaper.close_input();
+    let [reaps, reaped] = numbers(&mut reaper);
+    assert!(reaper.wait().success());
+    folder.assert_reaped("after all have left");
+    println!("{cycles} cycles on one name, {created} segments, {kills} kills, {reaps} reaps took {reaped}, 0 splits");
+    assert!(cycles > 500 && created > 50 && reaps > 50, "{cycles} cycles, {created} segments, {reaps} reaps");
+}
+
+#[test]
+fn a_remover_without_the_locks_would_be_seen_to_take_a_successor_s_name() {
+    let folder = Folder::new();
+    let mut peers = come_and_go(&folder);
+    let path = folder.path().join("name");
+    // What a remover without the protocol does: it asks whether anybody is attached, and removes the file.
+    let split = 'found: loop {
+        for _ in 0..1000 {
+            if folder.segments().inspect("name").is_ok_and(|info| !info.attached) {
+                // Another one may have removed it.
+                let _ = fs::remove_file(&path);
+            }
+        }
+        for peer in &mut peers {
+            if let Some(line) = peer.said() {
+                break 'found line;
+            }
+        }
+    };
+    assert!(split.starts_with("split after "), "{split}");
+    for peer in &mut peers {
+        assert!(peer.wait().success());
+    }
+}
