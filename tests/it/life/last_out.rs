@@ -1,8 +1,12 @@
 //! The last one out removes the name, exactly once, and never the name of a successor.
 
-use super::{numbers, start};
-use shmtypes_tests::life::{Folder, rounds};
+use super::{PEER, numbers, start};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use shmtypes::{Detached, ErrorKind};
+use shmtypes_tests::life::{ELEMENTS, Folder, fill, rounds};
 use shmtypes_tests::peer::Peer;
+use shmtypes_tests::trace::injected;
 use std::fs;
 
 #[test]
@@ -87,4 +91,72 @@ fn a_remover_without_the_locks_would_be_seen_to_take_a_successor_s_name() {
     for peer in &mut peers {
         assert!(peer.wait().success());
     }
+}
+
+/// The byte that a remover locks against attachers.
+const LIFE: i64 = 1 << 62;
+
+/// A last one out that stays for a while between its last look at the name and the removal. `None` if it was through
+/// before this process saw it there.
+fn slow_remover(folder: &Folder) -> Option<Peer> {
+    let mut owner = start(&["create", "plain", folder.arg(), "name"]);
+    owner.expect_line("attached true");
+    let mut remover = Peer::spawn(injected(&["unlink:delay_enter=60000"], PEER, &["attach", folder.arg(), "name"]));
+    remover.expect_line("attached true");
+    owner.kill();
+    let file = fs::File::open(folder.path().join("name")).unwrap();
+    remover.close_input();
+    loop {
+        let mut byte = libc::flock {
+            l_type: libc::F_RDLCK as i16,
+            l_whence: libc::SEEK_SET as i16,
+            l_start: LIFE,
+            l_len: 1,
+            l_pid: 0,
+        };
+        fcntl(&file, FcntlArg::F_OFD_GETLK(&mut byte)).unwrap();
+        if i32::from(byte.l_type) == libc::F_WRLCK {
+            // It still has to look; that takes less than a hundred of these.
+            for _ in 0..100 {
+                folder.segments().list().unwrap();
+            }
+            return Some(remover);
+        }
+        if !folder.path().join("name").exists() {
+            return None;
+        }
+    }
+}
+
+#[test]
+fn a_remover_that_is_slow_to_remove_does_not_take_what_another_one_makes_room_for() {
+    let mut met = 0;
+    for _ in 0..10 {
+        let folder = Folder::new();
+        let Some(mut remover) = slow_remover(&folder) else { continue };
+        // Without the lock on the name, this one would not wait, and the other would remove the successor.
+        while folder.segments().unlink("name").is_err_and(|error| *error.kind() == ErrorKind::Busy) {}
+        let successor = folder.options::<u64>("name").create_with(ELEMENTS, fill).unwrap();
+        let line = remover.line().unwrap();
+        assert!(["Removed", "NameGone"].contains(&line.as_str()), "{line}");
+        assert!(remover.wait().success());
+        assert_eq!(successor.close().unwrap(), Detached::Removed, "the successor's name was taken");
+        met += 1;
+    }
+    assert!(met > 0, "the remover was never met on its way");
+}
+
+#[test]
+fn an_attacher_that_meets_a_remover_waits_for_it_and_finds_no_segment() {
+    let mut met = 0;
+    for _ in 0..5 {
+        let folder = Folder::new();
+        let Some(mut remover) = slow_remover(&folder) else { continue };
+        let outcome = folder.options::<u64>("name").open();
+        assert_eq!(*outcome.unwrap_err().kind(), ErrorKind::NotFound);
+        remover.expect_line("Removed");
+        assert!(remover.wait().success());
+        met += 1;
+    }
+    assert!(met > 0, "the remover was never met on its way");
 }

@@ -15,7 +15,8 @@ fn ghosts_of_children_being_spawned_leave_no_name_past_the_next_reap() {
         "{rounds} segments, {spawned} spawned: {removed} removed at once, {ghosts} ghosts, {left} left, {reaped} reaped"
     );
     assert_eq!(removed + ghosts, rounds as u64);
-    assert!(left <= ghosts);
+    // What looked attached for a moment is tried again at later creations and detaches; only the last ones may be left.
+    assert!(left <= 2 + ghosts / 4, "{left} of {ghosts} left without a reap");
     assert_eq!(names, 0, "names after the reap");
     assert_eq!(folder.left(), [""; 0]);
     assert!(spawned > 10, "only {spawned} spawned");
