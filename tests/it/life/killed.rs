@@ -1,6 +1,6 @@
 //! A process killed at every system call of a segment's life leaves nothing half-made, and nothing that reap misses.
 
-use super::PEER;
+use super::{PEER, alone};
 use shmtypes::{Detached, ErrorKind};
 use shmtypes_tests::life::{ELEMENTS, Folder, is_complete};
 use shmtypes_tests::trace::{calls, describe, injected, run};
@@ -54,39 +54,48 @@ fn killed_everywhere(kind: &str, force: Option<&str>) {
 
 #[test]
 fn a_life_killed_at_any_system_call_leaves_a_complete_segment_or_none() {
-    killed_everywhere("plain", None);
+    alone("life::killed::a_life_killed_at_any_system_call_leaves_a_complete_segment_or_none", || {
+        killed_everywhere("plain", None);
+    });
 }
 
 #[test]
 fn without_unnamed_files_a_kill_leaves_at_most_what_reap_finds() {
-    killed_everywhere("plain", Some("linkat:error=EPERM"));
+    alone("life::killed::without_unnamed_files_a_kill_leaves_at_most_what_reap_finds", || {
+        killed_everywhere("plain", Some("linkat:error=EPERM"));
+    });
 }
 
 #[test]
 fn with_prefault_a_kill_leaves_a_complete_segment_or_none() {
-    killed_everywhere("prefault", None);
+    alone("life::killed::with_prefault_a_kill_leaves_a_complete_segment_or_none", || {
+        killed_everywhere("prefault", None);
+    });
 }
 
 #[test]
 fn with_huge_pages_a_kill_leaves_a_complete_segment_or_none() {
-    killed_everywhere("huge", None);
+    alone("life::killed::with_huge_pages_a_kill_leaves_a_complete_segment_or_none", || {
+        killed_everywhere("huge", None);
+    });
 }
 
 #[test]
 fn a_kept_segment_of_a_killed_creator_is_complete_and_survives_reap() {
-    let folder = Folder::new();
-    // The creator has published when it opens its segment again, and dies of that.
-    let log = Folder::new();
-    let arguments = ["life", "keep", folder.arg(), "kept"];
-    let (window, _) = calls(&[], &log.path().join("log"), PEER, &arguments);
-    folder.segments().unlink("kept").unwrap();
-    let unmap = window.iter().find(|call| call.name == "munmap" && call.nth > 0).unwrap();
-    let last = window.iter().rfind(|call| call.name == unmap.name).unwrap();
-    let kill = format!("{}:signal=KILL:when={}", last.name, last.nth);
-    let output = run(&mut injected(&[&kill], PEER, &arguments));
-    assert_eq!(output.status.signal(), Some(SIGKILL), "{}", describe(&output));
-    assert_eq!(folder.segments().reap().unwrap().removed, [""; 0]);
-    assert!(is_complete(&folder.options::<u64>("kept").open().unwrap()));
-    folder.segments().reap_named("kept").unwrap();
-    assert_eq!(folder.left(), [""; 0]);
+    alone("life::killed::a_kept_segment_of_a_killed_creator_is_complete_and_survives_reap", || {
+        let folder = Folder::new();
+        let log = Folder::new();
+        let arguments = ["life", "keep", folder.arg(), "kept"];
+        let (window, _) = calls(&[], &log.path().join("log"), PEER, &arguments);
+        folder.segments().unlink("kept").unwrap();
+        // The last one ends the creator's own attachment.
+        let last = window.iter().rfind(|call| call.name == "munmap").unwrap();
+        let kill = format!("munmap:signal=KILL:when={}", last.nth);
+        let output = run(&mut injected(&[&kill], PEER, &arguments));
+        assert_eq!(output.status.signal(), Some(SIGKILL), "{}", describe(&output));
+        assert_eq!(folder.segments().reap().unwrap().removed, [""; 0]);
+        assert!(is_complete(&folder.options::<u64>("kept").open().unwrap()));
+        folder.segments().reap_named("kept").unwrap();
+        assert_eq!(folder.left(), [""; 0]);
+    });
 }

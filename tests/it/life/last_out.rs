@@ -1,6 +1,6 @@
 //! The last one out removes the name, exactly once, and never the name of a successor.
 
-use super::{PEER, numbers, start};
+use super::{PEER, alone, numbers, start};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use shmtypes::{Detached, ErrorKind};
@@ -130,20 +130,22 @@ fn slow_remover(folder: &Folder) -> Option<Peer> {
 
 #[test]
 fn a_remover_that_is_slow_to_remove_does_not_take_what_another_one_makes_room_for() {
-    let mut met = 0;
-    for _ in 0..10 {
-        let folder = Folder::new();
-        let Some(mut remover) = slow_remover(&folder) else { continue };
-        // Without the lock on the name, this one would not wait, and the other would remove the successor.
-        while folder.segments().unlink("name").is_err_and(|error| *error.kind() == ErrorKind::Busy) {}
-        let successor = folder.options::<u64>("name").create_with(ELEMENTS, fill).unwrap();
-        let line = remover.line().unwrap();
-        assert!(["Removed", "NameGone"].contains(&line.as_str()), "{line}");
-        assert!(remover.wait().success());
-        assert_eq!(successor.close().unwrap(), Detached::Removed, "the successor's name was taken");
-        met += 1;
-    }
-    assert!(met > 0, "the remover was never met on its way");
+    alone("life::last_out::a_remover_that_is_slow_to_remove_does_not_take_what_another_one_makes_room_for", || {
+        let mut met = 0;
+        for _ in 0..10 {
+            let folder = Folder::new();
+            let Some(mut remover) = slow_remover(&folder) else { continue };
+            // Without the lock on the name, this one would not wait, and the other would remove the successor.
+            while folder.segments().unlink("name").is_err_and(|error| *error.kind() == ErrorKind::Busy) {}
+            let successor = folder.options::<u64>("name").create_with(ELEMENTS, fill).unwrap();
+            let line = remover.line().unwrap();
+            assert!(["Removed", "NameGone"].contains(&line.as_str()), "{line}");
+            assert!(remover.wait().success());
+            assert_eq!(successor.close().unwrap(), Detached::Removed, "the successor's name was taken");
+            met += 1;
+        }
+        assert!(met > 0, "the remover was never met on its way");
+    });
 }
 
 #[test]

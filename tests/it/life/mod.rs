@@ -16,12 +16,19 @@ mod spawning;
 mod spinning;
 
 use shmtypes_tests::peer::Peer;
+use shmtypes_tests::world;
 
 /// The program that plays the other processes here.
 const PEER: &str = env!("CARGO_BIN_EXE_shmtypes-life");
 
 fn start(arguments: &[&str]) -> Peer {
     Peer::start(PEER, arguments)
+}
+
+/// Runs the body of the test `name` in a process of its own. Here, another test may just be starting a process, which
+/// holds copies of all mappings for a moment: a last detach would not be the last.
+fn alone(name: &str, body: impl FnOnce()) {
+    world::inside::<&str>(&[], name, body);
 }
 
 /// The numbers of the next line of a peer.

@@ -1,6 +1,6 @@
 //! Processes of several users: who may not remove a name leaves it to its owner, and says so.
 
-use super::start;
+use super::{alone, start};
 use shmtypes::{Detached, ErrorKind, Trust};
 use shmtypes_tests::life::{ELEMENTS, Folder, fill, is_complete};
 use std::fs;
@@ -42,43 +42,54 @@ fn left_for_owner(kind: &str, attach: &str) {
 
 #[test]
 fn a_last_one_out_that_may_write_but_not_remove_leaves_the_name_for_its_owner() {
-    left_for_owner("mode-666", "attach");
+    alone("life::owners::a_last_one_out_that_may_write_but_not_remove_leaves_the_name_for_its_owner", || {
+        left_for_owner("mode-666", "attach");
+    });
 }
 
 #[test]
 fn a_last_one_out_that_may_only_read_leaves_the_name_for_its_owner() {
-    left_for_owner("mode-644", "read");
+    alone("life::owners::a_last_one_out_that_may_only_read_leaves_the_name_for_its_owner", || {
+        left_for_owner("mode-644", "read");
+    });
 }
 
 #[test]
 fn a_reader_of_another_user_that_leaves_before_the_owner_says_that_the_segment_is_in_use() {
-    for (mode, attach) in [(0o666, "attach"), (0o644, "read")] {
-        let folder = sticky();
-        let array = folder.options::<u64>("name").mode(mode).create_with(ELEMENTS, fill).unwrap();
-        let mut peer = start(&["as-nobody", attach, folder.arg(), "name"]);
-        peer.expect_line("attached true");
-        peer.close_input();
-        peer.expect_line("StillInUse");
-        assert!(peer.wait().success());
-        assert_eq!(array.close().unwrap(), Detached::Removed, "{attach}");
-    }
+    alone(
+        "life::owners::a_reader_of_another_user_that_leaves_before_the_owner_says_that_the_segment_is_in_use",
+        || {
+            for (mode, attach) in [(0o666, "attach"), (0o644, "read")] {
+                let folder = sticky();
+                let array = folder.options::<u64>("name").mode(mode).create_with(ELEMENTS, fill).unwrap();
+                let mut peer = start(&["as-nobody", attach, folder.arg(), "name"]);
+                peer.expect_line("attached true");
+                peer.close_input();
+                peer.expect_line("StillInUse");
+                assert!(peer.wait().success());
+                assert_eq!(array.close().unwrap(), Detached::Removed, "{attach}");
+            }
+        },
+    );
 }
 
 #[test]
 fn a_segment_of_another_user_is_attached_on_request_only_and_removed_by_its_owner() {
-    let folder = sticky();
-    let mut owner = start(&["as-nobody", "create", "mode-666", folder.arg(), "name"]);
-    owner.expect_line("attached true");
-    let refused = shmtypes::ShmArray::<u64>::options().dir(folder.path()).name("name").open().unwrap_err();
-    assert!(matches!(refused.kind(), ErrorKind::Untrusted { owner: NOBODY, .. }), "{refused}");
-    for trust in [Trust::Uid(NOBODY), Trust::Anyone] {
-        let array = folder.options::<u64>("name").trust(trust).open().unwrap();
-        assert!(is_complete(&array));
-    }
-    let refused = folder.options::<u64>("name").trust(Trust::Uid(NOBODY - 1)).open().unwrap_err();
-    assert!(matches!(refused.kind(), ErrorKind::Untrusted { trusted, .. } if *trusted == NOBODY - 1), "{refused}");
-    owner.close_input();
-    owner.expect_line("Removed");
-    assert!(owner.wait().success());
-    assert_eq!(folder.left(), [""; 0]);
+    alone("life::owners::a_segment_of_another_user_is_attached_on_request_only_and_removed_by_its_owner", || {
+        let folder = sticky();
+        let mut owner = start(&["as-nobody", "create", "mode-666", folder.arg(), "name"]);
+        owner.expect_line("attached true");
+        let refused = shmtypes::ShmArray::<u64>::options().dir(folder.path()).name("name").open().unwrap_err();
+        assert!(matches!(refused.kind(), ErrorKind::Untrusted { owner: NOBODY, .. }), "{refused}");
+        for trust in [Trust::Uid(NOBODY), Trust::Anyone] {
+            let array = folder.options::<u64>("name").trust(trust).open().unwrap();
+            assert!(is_complete(&array));
+        }
+        let refused = folder.options::<u64>("name").trust(Trust::Uid(NOBODY - 1)).open().unwrap_err();
+        assert!(matches!(refused.kind(), ErrorKind::Untrusted { trusted, .. } if *trusted == NOBODY - 1), "{refused}");
+        owner.close_input();
+        owner.expect_line("Removed");
+        assert!(owner.wait().success());
+        assert_eq!(folder.left(), [""; 0]);
+    });
 }

@@ -1,6 +1,6 @@
 //! File systems differ in what keeps a lock; wherever there are locks, the life cycle is the same.
 
-use super::{PEER, start};
+use super::{PEER, alone, start};
 use shmtypes::{Detached, ErrorKind, SegmentDirectory};
 use shmtypes_tests::life::{ELEMENTS, Folder, fill, is_complete, options};
 use shmtypes_tests::peer::Peer;
@@ -58,8 +58,10 @@ fn live_and_die(folder: &Path, kept_descriptors: usize) {
 
 #[test]
 fn on_tmpfs_the_mapping_keeps_the_lock_and_no_descriptor_stays_open() {
-    let folder = Folder::new();
-    live_and_die(folder.path(), 0);
+    alone("life::rungs::on_tmpfs_the_mapping_keeps_the_lock_and_no_descriptor_stays_open", || {
+        let folder = Folder::new();
+        live_and_die(folder.path(), 0);
+    });
 }
 
 #[test]
@@ -92,29 +94,31 @@ impl Drop for OnDisk {
 
 #[test]
 fn a_remembered_removal_never_takes_a_successor_that_got_the_same_inode_number() {
-    let folder = OnDisk::new("inodes");
-    let argument = folder.0.to_str().unwrap();
-    let inode = || fs::metadata(folder.0.join("name")).unwrap().ino();
-    let mut same = 0;
-    for _ in 0..10 {
-        let array = options::<u64>(&folder.0, "name").create(ELEMENTS).unwrap();
-        let before = inode();
-        let mut peer = start(&["attach", argument, "name"]);
-        peer.expect_line("attached false");
-        assert_eq!(array.close().unwrap(), Detached::StillInUse, "and remembers to try again");
-        peer.kill();
-        fs::remove_file(folder.0.join("name")).unwrap();
-        let mut successor = start(&["create", "keep", argument, "name"]);
-        successor.expect_line("attached true");
-        same += u64::from(inode() == before);
-        successor.close_input();
-        successor.expect_line("Kept");
-        assert!(successor.wait().success());
-        // Remembered removals are tried again here.
-        SegmentDirectory::new(&folder.0).reap().unwrap();
-        SegmentDirectory::new(&folder.0).unlink("name").expect("the successor is still there");
-    }
-    println!("{same} of 10 successors had the inode number of what was to be removed");
+    alone("life::rungs::a_remembered_removal_never_takes_a_successor_that_got_the_same_inode_number", || {
+        let folder = OnDisk::new("inodes");
+        let argument = folder.0.to_str().unwrap();
+        let inode = || fs::metadata(folder.0.join("name")).unwrap().ino();
+        let mut same = 0;
+        for _ in 0..10 {
+            let array = options::<u64>(&folder.0, "name").create(ELEMENTS).unwrap();
+            let before = inode();
+            let mut peer = start(&["attach", argument, "name"]);
+            peer.expect_line("attached false");
+            assert_eq!(array.close().unwrap(), Detached::StillInUse, "and remembers to try again");
+            peer.kill();
+            fs::remove_file(folder.0.join("name")).unwrap();
+            let mut successor = start(&["create", "keep", argument, "name"]);
+            successor.expect_line("attached true");
+            same += u64::from(inode() == before);
+            successor.close_input();
+            successor.expect_line("Kept");
+            assert!(successor.wait().success());
+            // Remembered removals are tried again here.
+            SegmentDirectory::new(&folder.0).reap().unwrap();
+            SegmentDirectory::new(&folder.0).unlink("name").expect("the successor is still there");
+        }
+        println!("{same} of 10 successors had the inode number of what was to be removed");
+    });
 }
 
 #[test]
@@ -137,14 +141,16 @@ fn without_byte_locks_whole_file_locks_do() {
 
 #[test]
 fn without_any_locks_segments_are_unsupported() {
-    let folder = Folder::new();
-    let injections = ["fcntl:error=EINVAL", "flock:error=EOPNOTSUPP"];
-    let output = run(&mut injected(&injections, PEER, &["life", "plain", folder.arg(), "name"]));
-    assert!(describe(&output).contains("end Unsupported"), "{}", describe(&output));
-    assert_eq!(folder.left(), [""; 0]);
-    let there = folder.options::<u64>("name").create(1).unwrap();
-    let output = run(&mut injected(&injections, PEER, &["attach", folder.arg(), "name"]));
-    assert!(describe(&output).contains("not supported here"), "{}", describe(&output));
-    assert_eq!(there.close().unwrap(), Detached::Removed);
-    assert_eq!(*folder.segments().inspect("name").unwrap_err().kind(), ErrorKind::NotFound);
+    alone("life::rungs::without_any_locks_segments_are_unsupported", || {
+        let folder = Folder::new();
+        let injections = ["fcntl:error=EINVAL", "flock:error=EOPNOTSUPP"];
+        let output = run(&mut injected(&injections, PEER, &["life", "plain", folder.arg(), "name"]));
+        assert!(describe(&output).contains("end Unsupported"), "{}", describe(&output));
+        assert_eq!(folder.left(), [""; 0]);
+        let there = folder.options::<u64>("name").create(1).unwrap();
+        let output = run(&mut injected(&injections, PEER, &["attach", folder.arg(), "name"]));
+        assert!(describe(&output).contains("not supported here"), "{}", describe(&output));
+        assert_eq!(there.close().unwrap(), Detached::Removed);
+        assert_eq!(*folder.segments().inspect("name").unwrap_err().kind(), ErrorKind::NotFound);
+    });
 }
