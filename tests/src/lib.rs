@@ -1,10 +1,12 @@
 //! What the integration tests share: properties over arbitrary bytes, scratch names, peer processes and changed worlds.
 
 pub mod folder;
+pub mod life;
 pub mod peer;
 pub mod props;
 pub mod python;
 pub mod scratch;
 pub mod tour;
+pub mod trace;
 pub mod words;
 pub mod world;

@@ -60,6 +60,11 @@ impl Peer {
         }
     }
 
+    /// A line that the peer has printed already, without waiting for one.
+    pub fn said(&mut self) -> Option<String> {
+        self.lines.try_recv().ok()
+    }
+
     /// Waits for a line that must be `expected`.
     ///
     /// # Panics

@@ -38,7 +38,7 @@ pub(crate) fn attach(options: &SegmentOptions, access: Access, check: Check<'_>)
 
 fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, check: Check<'_>) -> Result<Attachment> {
     let path = options.directory.join(name.as_str());
-    let start = Instant::now();
+    let mut start = None;
     let mut pause = Duration::from_micros(20);
     loop {
         let file = open(&path, access)?;
@@ -49,7 +49,7 @@ fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, che
             let location = Location { name, path, rung };
             return map(options, file, &status, header, Some(location), access);
         }
-        if start.elapsed() > REMOVER_PATIENCE {
+        if start.get_or_insert_with(Instant::now).elapsed() > REMOVER_PATIENCE {
             return Err(Error::new(ErrorKind::Busy));
         }
         std::thread::sleep(pause);

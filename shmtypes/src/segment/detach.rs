@@ -14,12 +14,13 @@
 //! Parent and child of a fork run the same protocol. No process id decides anything.
 
 use super::attachment::Location;
-use super::header::{CreationId, HEADER_BYTES, Header, Persist};
+use super::header::{Header, Persist};
 use super::liveness::Rung;
 use crate::error::{Error, Result};
 use crate::sys::{Access, Directory, Failure, File, FileId, Lock, LockByte};
+use core::mem::offset_of;
 use nix::errno::Errno;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -49,64 +50,81 @@ pub(crate) enum Condition {
     Any,
 }
 
-/// How long to wait for another remover of the same segment, who needs a few system calls.
-const REMOVER_PATIENCE: Duration = Duration::from_millis(100);
-
-/// After the mapping is gone: removes the name if this was the last attachment.
-pub(crate) fn leave(header: &Header, file: FileId, location: Location) -> Result<Detached> {
-    let target = Target { file, creation: Some(header.creation_id()), rung: location.rung };
-    retry_deferred(Some(&target));
-    if header.persist() == Persist::Keep {
-        return Ok(Detached::Kept);
-    }
-    let outcome = remove(&location.path, target, Condition::Unattached);
-    if !matches!(outcome, Ok(Detached::Removed | Detached::NameGone | Detached::LeftForOwner)) {
-        defer(Deferred::new(target, location.path));
-    }
-    outcome.map_err(|failure| Error::from(failure).on(location.name.as_str()))
-}
-
-/// The segment that a removal means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The segment whose name is to go. Its device and inode number tell it from every file that exists at the same time;
+/// file systems on disks give the numbers of removed files out again, so it is known by its random creation id too.
+#[derive(Clone, Debug)]
 pub(crate) struct Target {
-    pub(crate) file: FileId,
-    /// The segment's own number, because file systems use the numbers of inodes again. `None` for a file without a
-    /// header that can be read.
-    pub(crate) creation: Option<CreationId>,
+    pub(crate) path: PathBuf,
+    pub(crate) id: FileId,
+    /// `None` for a file without a header.
+    pub(crate) creation: Option<[u8; 16]>,
     pub(crate) rung: Rung,
 }
 
 impl Target {
-    /// Whether `file`, whose removers wait, is the segment.
+    /// Whether a file with the target's numbers is the target.
     fn is(&self, file: &File) -> Result<bool, Failure> {
-        let Some(creation) = self.creation else { return Ok(true) };
-        let mut start = [0; HEADER_BYTES];
-        file.read_at(&mut start, 0)?;
-        Ok(Header::creation_id_in(&start) == creation)
+        let Some(expected) = self.creation else { return Ok(true) };
+        let mut found = [0; 16];
+        let filled = file.read_at(&mut found, offset_of!(Header, creation_id) as u64)?;
+        // A file that was truncated since has no creation id to compare.
+        Ok(filled < found.len() || found == expected)
+    }
+
+    /// What a process that may not remove the name can say: asking who is attached needs no write access.
+    fn look(&self) -> Result<Detached, Failure> {
+        match Directory::open(&self.path, Access::ReadOnly) {
+            Ok(file) if file.status()?.id != self.id || !self.is(&file)? => Ok(Detached::NameGone),
+            Ok(file) if self.rung.is_attached(&file)? => Ok(Detached::StillInUse),
+            Ok(_) | Err(Failure { errno: Errno::EACCES | Errno::EPERM, .. }) => Ok(Detached::LeftForOwner),
+            Err(Failure { errno: Errno::ENOENT | Errno::ELOOP, .. }) => Ok(Detached::NameGone),
+            Err(failure) => Err(failure),
+        }
     }
 }
 
-/// Removes the name at `path` if it denotes the segment that is meant.
-pub(crate) fn remove(path: &Path, target: Target, condition: Condition) -> Result<Detached, Failure> {
-    let (id, rung) = (target.file, target.rung);
+/// How long to wait for another remover of the same segment, who needs a few system calls.
+const REMOVER_PATIENCE: Duration = Duration::from_millis(100);
+
+/// After the mapping is gone: removes the name if this was the last attachment.
+pub(crate) fn leave(header: &Header, id: FileId, location: Location) -> Result<Detached> {
+    retry_deferred(Some(id));
+    if header.persist() == Persist::Keep {
+        return Ok(Detached::Kept);
+    }
+    let target = Target { path: location.path, id, creation: Some(header.creation_id), rung: location.rung };
+    let outcome = remove(&target, Condition::Unattached);
+    if !matches!(outcome, Ok(Detached::Removed | Detached::NameGone | Detached::LeftForOwner)) {
+        defer(Deferred::new(target));
+    }
+    outcome.map_err(|failure| Error::from(failure).on(location.name.as_str()))
+}
+
+/// Removes the target's name if it still denotes the target.
+pub(crate) fn remove(target: &Target, condition: Condition) -> Result<Detached, Failure> {
+    let Target { path, id, rung, .. } = target;
     let file = match Directory::open(path, Access::ReadWrite) {
         Ok(file) => file,
         Err(Failure { errno: Errno::ENOENT | Errno::ELOOP, .. }) => return Ok(Detached::NameGone),
-        Err(Failure { errno: Errno::EACCES | Errno::EPERM | Errno::EROFS, .. }) => return Ok(Detached::LeftForOwner),
+        Err(Failure { errno: Errno::EACCES | Errno::EPERM | Errno::EROFS, .. }) => return target.look(),
         Err(failure) => return Err(failure),
     };
-    if file.status()?.id != id {
+    if file.status()?.id != *id {
         return Ok(Detached::NameGone);
     }
     // The usual answer first, which needs no lock: whoever is attached now asks again when leaving. An exclusive lock is
     // another remover's, who may yet fail.
     if condition == Condition::Unattached
-        && rung != Rung::WholeFile
+        && *rung != Rung::WholeFile
         && file.locked(LockByte::LIFE)? == Some(Lock::Shared)
     {
         return Ok(Detached::StillInUse);
     }
-    if rung != Rung::WholeFile {
+    // The number is not given out again as long as the file is open.
+    if !target.is(&file)? {
+        return Ok(Detached::NameGone);
+    }
+    if *rung != Rung::WholeFile {
         let start = Instant::now();
         while !file.lock(LockByte::NAME, Lock::Exclusive)? {
             if start.elapsed() > REMOVER_PATIENCE {
@@ -125,11 +143,8 @@ pub(crate) fn remove(path: &Path, target: Target, condition: Condition) -> Resul
             return Ok(Detached::StillInUse);
         }
     }
-    if !target.is(&file)? {
-        return Ok(Detached::NameGone);
-    }
     match Directory::status(path) {
-        Ok(status) if status.id == id => {}
+        Ok(status) if status.id == *id => {}
         Ok(_) | Err(Failure { errno: Errno::ENOENT, .. }) => return Ok(Detached::NameGone),
         Err(failure) => return Err(failure),
     }
@@ -146,7 +161,6 @@ pub(crate) fn remove(path: &Path, target: Target, condition: Condition) -> Resul
 #[derive(Debug)]
 struct Deferred {
     target: Target,
-    path: PathBuf,
     due: Instant,
     pause: Duration,
 }
@@ -161,8 +175,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 static DEFERRED: Mutex<Vec<Deferred>> = Mutex::new(Vec::new());
 
 impl Deferred {
-    fn new(target: Target, path: PathBuf) -> Self {
-        Self { target, path, due: Instant::now() + FIRST_PAUSE, pause: FIRST_PAUSE }
+    fn new(target: Target) -> Self {
+        Self { target, due: Instant::now() + FIRST_PAUSE, pause: FIRST_PAUSE }
     }
 }
 
@@ -170,7 +184,7 @@ impl Deferred {
 fn defer(deferred: Deferred) {
     // A forked child may have inherited the mutex locked: then the removal is left to `reap`.
     let Ok(mut list) = DEFERRED.try_lock() else { return };
-    list.retain(|other| other.target != deferred.target);
+    list.retain(|other| other.target.id != deferred.target.id);
     if list.len() == MOST_DEFERRED {
         list.remove(0);
     }
@@ -178,11 +192,11 @@ fn defer(deferred: Deferred) {
 }
 
 /// Tries remembered removals again whose time has come, but for the one that the caller is about to try itself.
-pub(crate) fn retry_deferred(except: Option<&Target>) {
+pub(crate) fn retry_deferred(except: Option<FileId>) {
     let due: Vec<Deferred> = {
         let Ok(mut list) = DEFERRED.try_lock() else { return };
-        if let Some(target) = except {
-            list.retain(|deferred| deferred.target != *target);
+        if let Some(id) = except {
+            list.retain(|deferred| deferred.target.id != id);
         }
         if list.is_empty() {
             return;
@@ -197,7 +211,7 @@ pub(crate) fn retry_deferred(except: Option<&Target>) {
         list.extract_if(.., is_due).collect()
     };
     for mut deferred in due {
-        let outcome = remove(&deferred.path, deferred.target, Condition::Unattached);
+        let outcome = remove(&deferred.target, Condition::Unattached);
         // What is in use for so long is in use by somebody who will remove it.
         if !matches!(outcome, Ok(Detached::Removed | Detached::NameGone | Detached::LeftForOwner))
             && deferred.pause < LONGEST_PAUSE

@@ -245,14 +245,15 @@ impl SegmentDirectory {
         let attempt = || {
             let (file, status) = open_segment(&path, Access::ReadWrite)?;
             // A damaged segment may be removed as well; what carries no magic may not.
-            let header = match read_header(&file, &status, &|_, _| Ok(())) {
+            let creation = match read_header(&file, &status, &|_, _| Ok(())) {
+                Ok(header) => Some(header.creation_id),
                 Err(error) if matches!(error.kind(), ErrorKind::NotASegment { .. }) => return Err(error),
-                header => header.ok(),
+                Err(_) => None,
             };
             let rung = liveness::rung(&file, status.id)?;
             drop(file);
-            let creation = header.map(|header| header.creation_id());
-            match detach::remove(&path, Target { file: status.id, creation, rung }, condition)? {
+            let target = Target { path: path.clone(), id: status.id, creation, rung };
+            match detach::remove(&target, condition)? {
                 Detached::Removed => Ok(()),
                 Detached::LeftForOwner => Err(Error::new(ErrorKind::PermissionDenied { operation: "remove the name" })),
                 Detached::StillInUse if condition == Condition::Any => Err(Error::new(ErrorKind::Busy)),
@@ -312,8 +313,8 @@ pub(super) fn reap_orphan(path: &Path) -> Result<Detached> {
         return Ok(Detached::StillInUse);
     }
     drop(file);
-    let target = Target { file: status.id, creation: Some(header.creation_id()), rung };
-    Ok(detach::remove(path, target, Condition::Unattached)?)
+    let target = Target { path: path.to_owned(), id: status.id, creation: Some(header.creation_id), rung };
+    Ok(detach::remove(&target, Condition::Unattached)?)
 }
 
 /// Removes a hidden file whose creator is gone.
@@ -335,9 +336,8 @@ fn reap_unfinished(path: &Path) -> Result<Detached> {
         return Ok(Detached::StillInUse);
     }
     drop(file);
-    // Its name has 128 random bits.
-    let target = Target { file: status.id, creation: None, rung };
-    Ok(detach::remove(path, target, Condition::Unattached)?)
+    let target = Target { path: path.to_owned(), id: status.id, creation: None, rung };
+    Ok(detach::remove(&target, Condition::Unattached)?)
 }
 
 /// [`SegmentDirectory::list`] of /dev/shm.

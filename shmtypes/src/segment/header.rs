@@ -226,16 +226,6 @@ impl Header {
         check("shape", used[0], shape_fits)
     }
 
-    /// The random number that tells two segments of one name, or of one inode number, apart.
-    pub(crate) fn creation_id(&self) -> CreationId {
-        CreationId(self.creation_id)
-    }
-
-    /// The same of the start of any file.
-    pub(crate) fn creation_id_in(start: &[u8; HEADER_BYTES]) -> CreationId {
-        Self::read_from_bytes(start).map_or(CreationId([0; 16]), |header| header.creation_id())
-    }
-
     /// Offset and length of the schema.
     pub(crate) fn schema_range(&self) -> (u64, u64) {
         (self.schema_offset.into(), self.schema_bytes.into())
@@ -271,10 +261,6 @@ impl Header {
             .collect()
     }
 }
-
-/// See [`Header::creation_id`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CreationId([u8; 16]);
 
 /// The bytes of a run with these lengths, the zeros among them counted as ones, if a program can address them.
 pub(crate) fn extent(lengths: impl Iterator<Item = u64>, element_bytes: u64) -> Option<u64> {
