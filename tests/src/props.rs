@@ -51,7 +51,8 @@ impl Drop for Removed {
     }
 }
 
-/// Any bytes as a `ShareableList`: every call gives a value or an error, and what is read is inside the bytes.
+/// Any bytes as a `ShareableList`: every call gives a value or an error, what is read is inside the bytes, and what can
+/// be stored is read back, with the table untouched.
 ///
 /// # Panics
 /// If the property does not hold.
@@ -59,25 +60,65 @@ pub fn list_bytes(bytes: &[u8]) {
     let Ok(list) = List::attach(bytes) else { return };
     assert!(list.len() * 17 <= bytes.len(), "a list has at least 17 bytes for every value");
     let mut scratch = Vec::new();
+    let mut all_good = true;
     for position in 0..list.len() {
         let index = isize::try_from(position).expect("a position");
         let found = list.get(index, &mut scratch).map(ValueRef::to_value);
-        assert_eq!(format!("{:?}", list.get_value(index)), format!("{found:?}"), "lent and owned are the same");
-        if let Ok(Value::Str(text)) = &found {
-            assert!(text.len() <= bytes.len() && !text.ends_with('\0'));
+        assert!(same(&list.get_value(index), &found), "lent and owned are the same: {found:?}");
+        all_good &= found.is_ok();
+        let Ok(found) = found else { continue };
+        assert!(list.slot_bytes(index).is_ok_and(|slot| slot <= bytes.len() && text_len(&found) <= slot));
+        if let Value::Str(text) = &found {
+            assert!(!text.ends_with('\0'));
         }
-        if let (Ok(found), Ok(slot)) = (&found, list.slot_bytes(index)) {
-            assert!(slot <= bytes.len());
-            // NaN is equal to nothing.
-            if !matches!(found, Value::Float(float) if float.is_nan())
-                && (0..position).all(|at| list.get_value(at as isize).is_ok())
-            {
-                assert!(list.index(found.as_ref()).is_ok_and(|first| first <= position));
-            }
+        // NaN is equal to nothing.
+        if all_good && !matches!(found, Value::Float(float) if float.is_nan()) {
+            assert!(list.index(found.as_ref()).is_ok_and(|first| first <= position));
         }
     }
-    let _ = (list.format(), list.count(ValueRef::Int(0)), list.version());
+    let counted = list.count(ValueRef::Int(0));
+    assert!(counted.is_ok() == all_good && counted.is_ok_and(|count| count <= list.len()) == all_good);
+    assert!(list.format().is_ok_and(|format| format.len() <= 8 * list.len()) || !all_good);
     assert!(list.get(isize::MAX, &mut scratch).is_err() && list.get(isize::MIN, &mut scratch).is_err());
+    // One of them, by some byte that says little.
+    store_everywhere(
+        bytes,
+        [Text::Exact, Text::Padded, Text::AsCPython][usize::from(bytes[0] ^ bytes[bytes.len() - 1]) % 3],
+    );
+}
+
+fn store_everywhere(bytes: &[u8], text: Text) {
+    let mut memory = bytes.to_vec();
+    let list = List::attach(Cell::from_mut(memory.as_mut_slice()).as_slice_of_cells())
+        .expect("attached before")
+        .with_text(text);
+    let values = [ValueRef::Int(-7), ValueRef::Str("t\u{fc}xt"), ValueRef::Bytes(b"\0b\0"), ValueRef::None];
+    for position in 0..list.len() {
+        let index = isize::try_from(position).expect("a position");
+        let value = values[position % values.len()];
+        if list.set(index, value).is_ok() && (text != Text::AsCPython || matches!(value, ValueRef::Int(_))) {
+            let read = list.get_value(index);
+            assert!(same(&read, &Ok(value.to_value())), "{read:?} after {value:?} was stored");
+        }
+    }
+    let table = 8 * (list.len() + 1);
+    assert!(memory[..table] == bytes[..table], "the table was written");
+}
+
+fn text_len(value: &Value) -> usize {
+    match value {
+        Value::Str(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        _ => 8,
+    }
+}
+
+/// Equal to the bit, NaN included.
+fn same<E: PartialEq>(a: &Result<Value, E>, b: &Result<Value, E>) -> bool {
+    match (a, b) {
+        (Ok(Value::Float(a)), Ok(Value::Float(b))) => a.to_bits() == b.to_bits(),
+        (a, b) => a == b,
+    }
 }
 
 /// Edits that `bytes` spell, on a list and on a plain vector: both agree after every step.
@@ -102,11 +143,7 @@ pub fn list_edits(bytes: &[u8]) {
         let value = input.value();
         let position = if index < 0 { index + model.len() as isize } else { index };
         let position = usize::try_from(position).ok().filter(|&position| position < model.len());
-        let needed = match &value {
-            Value::Str(text) => text.len(),
-            Value::Bytes(bytes) => bytes.len(),
-            _ => 8,
-        };
+        let needed = text_len(&value);
         let is_text = matches!(value, Value::Str(_) | Value::Bytes(_));
         let needed = needed + usize::from(is_text && text == Text::Padded);
         let ends_in_nul = match &value {
@@ -125,10 +162,35 @@ pub fn list_edits(bytes: &[u8]) {
             }
             (position, outcome) => panic!("{outcome:?} at {position:?}"),
         }
+        let sought = &model[position.unwrap_or(0)];
+        assert_eq!(list.count(sought.as_ref()), Ok(model.iter().filter(|value| python_equal(sought, value)).count()));
+        let first = model.iter().position(|value| python_equal(sought, value));
+        assert_eq!(list.index(sought.as_ref()).ok(), first);
         for (index, value) in model.iter().enumerate() {
-            let read = list.get_value(index as isize).expect("whole");
-            assert_eq!(format!("{read:?}"), format!("{value:?}"), "value {index}");
+            let read = list.get_value(index as isize);
+            assert!(same(&read, &Ok(value.clone())), "value {index} is {read:?}, not {value:?}");
         }
+    }
+}
+
+/// Python's `==`, in the slow and obvious way: numbers by their exact value, text only with its own kind.
+fn python_equal(a: &Value, b: &Value) -> bool {
+    /// `None` for what is no number, or no integer.
+    fn exact(value: &Value) -> Option<i128> {
+        match *value {
+            Value::Int(int) => Some(int.into()),
+            Value::Bool(bool) => Some(bool.into()),
+            // Integers of this size convert without loss; a float beyond them equals no `i64`.
+            Value::Float(float) if float.fract() == 0.0 && float.abs() < 1e30 => Some(float as i128),
+            _ => None,
+        }
+    }
+    match (a, b) {
+        (Value::Float(a), Value::Float(b)) => a == b,
+        (Value::Int(_) | Value::Bool(_) | Value::Float(_), Value::Int(_) | Value::Bool(_) | Value::Float(_)) => {
+            exact(a).is_some() && exact(a) == exact(b)
+        }
+        (a, b) => a == b,
     }
 }
 
@@ -137,7 +199,10 @@ pub fn list_edits(bytes: &[u8]) {
 /// # Panics
 /// If the property does not hold.
 pub fn pickle_bytes(bytes: &[u8]) {
-    let Ok(handle) = pickle::parse(bytes) else { return };
+    let handle = match pickle::parse(bytes) {
+        Ok(handle) => handle,
+        Err(error) => return assert!(error.offset() <= bytes.len() && !error.to_string().is_empty()),
+    };
     for protocol in 0..=5 {
         if let Ok(again) = pickle::emit(&handle, protocol) {
             assert_eq!(pickle::parse(&again).as_ref(), Ok(&handle), "protocol {protocol}");

@@ -87,11 +87,13 @@ impl Geometry {
     }
 
     fn read_py38<M: Memory + ?Sized>(memory: &M, len: usize) -> Result<Self, ListError> {
-        let mut slot_ends = Vec::with_capacity(len);
+        let mut slot_ends = Vec::new();
+        // A file with holes may be longer than all memory, and then its length justifies nothing.
+        slot_ends.try_reserve_exact(len).map_err(|_| ListError::TooLarge)?;
         let mut end = 0_usize;
         for index in 0..len {
             let raw = memory.read_word((index + 1) * WORD);
-            let size = usize::try_from(raw.cast_signed()).ok().filter(|&size| size <= memory.len());
+            let size = usize::try_from(raw.cast_signed()).ok().filter(|&size| 0 < size && size <= memory.len());
             // Each is at most the memory's length, so that the sum cannot overflow before it exceeds that too.
             end += size.ok_or(ListError::Corrupt { field: "slot size", value: raw })?;
             if end > memory.len() {

@@ -45,7 +45,8 @@ use alloc::vec::Vec;
 use kind::Kind;
 use layout::Geometry;
 
-/// How often a value is read again while somebody writes it, before it is [`ListError::Busy`].
+/// How often a value is read again while somebody writes it, before it is [`ListError::Busy`]. A text of more than 4 KiB
+/// has fewer attempts, so that a read takes bounded time however long the text is.
 pub const ATTEMPTS: usize = 256;
 
 /// How a new list sizes the slots of text.

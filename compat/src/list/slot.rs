@@ -1,8 +1,16 @@
 //! One value: read until it stands still, written so that a reader can tell.
 //!
 //! Writer: code = -1; release fence; bytes, format; release fence; code. Reader: code, acquire fence, format, bytes;
-//! acquire fence; all three again. The fences order the stores among each other, and the loads, which plain or volatile
-//! accesses do not on machines weaker than x86.
+//! acquire fence; code, acquire fence, format again; for text, the bytes again, and code and format once more. The
+//! fences order the stores among each other, and the loads, which plain or volatile accesses do not on machines weaker
+//! than x86.
+//!
+//! Why the code comes first in the second look: an `int` that becomes a `float` keeps its code. Whoever has read the new
+//! bytes finds -1, or the code behind which the new format stands.
+//!
+//! Why text needs the look in the middle: a store of text over text leaves format and code as they were. A reader that
+//! copied twice in the middle of such a store, and looked only after its end, would find nothing changed. A first copy
+//! that has any byte of a store is followed by a look that sees -1, or the store complete; then the second copy differs.
 
 use super::kind::{CHANGING, Kind, MAX_TEXT};
 use super::layout::{Geometry, Slot};
@@ -15,6 +23,9 @@ use core::sync::atomic::{Ordering, fence};
 
 /// What the padding of [`Text::Padded`] is, in Python's manual.
 pub(super) const PADDING: u8 = 0x07;
+
+/// How many bytes of a text may be copied for each of the [`ATTEMPTS`] that it takes.
+const BYTES_PER_ATTEMPT: usize = 4096;
 
 /// What [`read`] found. Text lies in the scratch memory, without the NULs at its end.
 #[derive(Clone, Copy, Debug)]
@@ -40,21 +51,29 @@ pub(super) fn read<M: Memory + ?Sized>(
     // The one combination of format and code that was seen, as long as it is one, and one that nobody writes.
     let mut odd = None;
     let mut moves = false;
-    for _ in 0..ATTEMPTS {
+    let mut left = ATTEMPTS;
+    while let Some(rest) = left.checked_sub(1) {
+        left = rest;
         let code = memory.read_byte(code_at);
         fence(Ordering::Acquire); // pairs with the second Release fence in `store`
         let format = memory.read_word(format_at);
-        let unchanged = || memory.read_word(format_at) == format && memory.read_byte(code_at) == code;
+        let unchanged = || {
+            let same_code = memory.read_byte(code_at) == code;
+            fence(Ordering::Acquire); // pairs with the second Release fence in `store`
+            same_code && memory.read_word(format_at) == format
+        };
         let Some(kind) = Kind::parse(format, code).filter(|kind| kind.bytes() <= slot.bytes) else {
             moves |= code == CHANGING || odd.replace((format, code)).is_some_and(|before| before != (format, code));
             core::hint::spin_loop();
             continue;
         };
         let found = match kind {
-            Kind::Str(len) | Kind::Bytes(len) => copy_text(memory, slot.start, len, scratch).then_some(match kind {
-                Kind::Str(_) => Found::Str,
-                _ => Found::Bytes,
-            }),
+            Kind::Str(len) | Kind::Bytes(len) => {
+                copy_text(memory, slot.start, len, scratch, unchanged).then_some(match kind {
+                    Kind::Str(_) => Found::Str,
+                    _ => Found::Bytes,
+                })
+            }
             number => {
                 let word = memory.read_word(slot.start);
                 Some(match number {
@@ -72,6 +91,8 @@ pub(super) fn read<M: Memory + ?Sized>(
             return Ok(found);
         }
         moves = true;
+        // A long text costs more of the patience, or megabytes that never stand still would be copied 256 times.
+        left = left.saturating_sub(kind.bytes() / BYTES_PER_ATTEMPT);
         core::hint::spin_loop();
     }
     Err(match odd {
@@ -122,12 +143,22 @@ pub(super) fn owned(found: Found, index: usize, text: Text, mut scratch: Vec<u8>
 
 /// Copies text into `scratch`, without the NULs at its end, and says whether it stood still meanwhile.
 #[inline]
-fn copy_text<M: Memory + ?Sized>(memory: &M, start: usize, len: usize, scratch: &mut Vec<u8>) -> bool {
+fn copy_text<M: Memory + ?Sized>(
+    memory: &M,
+    start: usize,
+    len: usize,
+    scratch: &mut Vec<u8>,
+    unchanged: impl Fn() -> bool,
+) -> bool {
     const CHUNK: usize = 64;
     scratch.clear();
     scratch.resize(len, 0);
     memory.read(start, scratch);
     fence(Ordering::Acquire); // pairs with the first Release fence in `store`
+    if !unchanged() {
+        return false;
+    }
+    fence(Ordering::Acquire); // pairs with the second Release fence in `store`
     let again = |(number, chunk): (usize, &[u8])| {
         let mut copy = [0; CHUNK];
         let copy = &mut copy[..chunk.len()];

@@ -270,7 +270,20 @@ impl ShareableList {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn to_vec(&self) -> Result<Vec<Value>> {
-        self.iter().collect()
+        // Slots do not overlap, but a peer that moves their bounds between two reads could have its few bytes copied
+        // for every value.
+        let mut room = self.shared_memory().size();
+        let fits = |(index, value): (usize, Result<Value>)| {
+            let value = value?;
+            let bytes = match &value {
+                Value::Str(text) => text.len(),
+                Value::Bytes(bytes) => bytes.len(),
+                _ => 0,
+            };
+            room = room.checked_sub(bytes).ok_or_else(|| self.error(ListError::Busy { index }))?;
+            Ok(value)
+        };
+        self.iter().enumerate().map(fits).collect()
     }
 
     /// How many values Python calls equal to `value`: `1 == True == 1.0`.
@@ -341,11 +354,18 @@ impl ShareableList {
     fn write_values(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[")?;
         let mut scratch = Vec::new();
+        // For one value: a list of values that a killed writer left would be waited for once per value.
+        let mut patient = true;
         for index in 0..self.len() {
             if index > 0 {
                 f.write_str(", ")?;
             }
-            match self.get_ref(index as isize, &mut scratch) {
+            let mut found = self.list.get(index as isize, &mut scratch).map_err(|error| self.error(error));
+            if patient && matches!(found, Err(ref error) if is_busy(error)) {
+                found = self.get_ref(index as isize, &mut scratch);
+                patient = found.is_ok();
+            }
+            match found {
                 Ok(value) => write!(f, "{value}")?,
                 // Python's repr raises here; a `Display` cannot.
                 Err(error) => write!(f, "<{}>", error.kind())?,
@@ -353,6 +373,10 @@ impl ShareableList {
         }
         f.write_str("]")
     }
+}
+
+fn is_busy(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::List(ListError::Busy { .. }))
 }
 
 /// As Python's `repr(list(sl))`.
