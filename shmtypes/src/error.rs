@@ -349,10 +349,13 @@ impl Error {
             K::InvalidName { .. } => "use 1 to 200 of the characters A-Z a-z 0-9 . _ - and no leading dot or slash",
             K::NotFound => "has its creator started, and does it use the same name and directory?",
             K::AlreadyExists { .. } => {
-                "attach with `open`, take either with `open_or_create`, or remove an unused one with `reap_named`"
+                "choose another name, or, if it is a segment, attach with `open` or `open_or_create`, or remove it with \
+                 `reap_named`"
             }
             K::InUse => "let the attached processes end, or take the name away from under them with `unlink`",
-            K::Busy => "try again; a process that is stopped inside a removal blocks the segment until it goes on",
+            K::Busy => {
+                "try again; a process that is stopped inside a removal, or holds its lock on purpose, is in the way"
+            }
             K::Unnamed => "named segments keep no descriptor; create it with `unnamed()` to share it by descriptor",
             K::NotASegment { .. } => "another program uses this name; choose another one",
             K::HardLinked { .. } => "remove the second name of the file",
@@ -401,7 +404,7 @@ impl fmt::Display for ErrorKind {
             Self::AlreadyExists { owner: Some(owner) } => write!(f, "the name is taken, by user {owner}"),
             Self::AlreadyExists { owner: None } => f.write_str("the name is taken"),
             Self::InUse => f.write_str("some process is attached"),
-            Self::Busy => f.write_str("another process is removing it and does not get on"),
+            Self::Busy => f.write_str("another process holds the lock of its removal and does not get on"),
             Self::Unnamed => f.write_str("the segment has no descriptor to share"),
             Self::NotASegment { found } => write!(f, "not a shmtypes segment but {found}"),
             Self::HardLinked { links } => write!(f, "the file has {links} names, a segment has one"),

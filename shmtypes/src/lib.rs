@@ -28,7 +28,8 @@
 //! * **Survives.** A `kill -9` at any instruction leaves no half-made segment under a name and no orphan that [`reap`]
 //!   does not find. A full /dev/shm is an error, never SIGBUS.
 //! * **Safe.** Safe code in every process that uses this crate cannot cause undefined behaviour, whatever peers write:
-//!   their bytes give an `Err` or a wrong value, never a panic, a hang or an access out of bounds.
+//!   their bytes give an `Err` or a wrong value, never a panic, a hang or an access out of bounds. (The one thing believed
+//!   without proof is the path in `#[shm(crate = "…")]`, which must lead here.)
 //!
 //! # The access model
 //!

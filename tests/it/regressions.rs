@@ -249,3 +249,55 @@ fn the_descriptor_of_a_file_that_is_not_in_memory_is_refused() {
     drop(array);
     std::fs::remove_dir_all(&directory).unwrap();
 }
+
+#[test]
+fn an_element_may_be_an_array_of_any_length() {
+    // A volatile access of an aggregate of 65,536 members ends the compiler itself, in builds without optimisation.
+    let scratch = Scratch::new();
+    let array = ShmArray::<[u8; 65536]>::options().name(scratch.name("a")).create(2).unwrap();
+    array.at(1).at(65535).set(7);
+    assert_eq!(array.get(1).unwrap()[65535], 7);
+    array.set(0, [9; 65536]).unwrap();
+    assert_eq!(array.fold_blocks(0_u64, |sum, block| sum + u64::from(block[0][65535])).unwrap(), 16);
+}
+
+#[test]
+fn a_mode_that_locks_the_owner_out_is_refused() {
+    let scratch = Scratch::new();
+    for mode in [0o000, 0o200, 0o400, 0o444, 0o077] {
+        let error = ShmArray::<u64>::options().name(scratch.name("a")).mode(mode).create(1).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::InvalidOptions { .. }), "{error}");
+    }
+    assert!(scratch.left().is_empty());
+}
+
+#[test]
+fn an_unnamed_array_has_the_mode_that_was_asked_for_and_nothing_to_keep() {
+    for mode in [0o600, 0o640] {
+        let array = ShmArray::<u64>::options().unnamed().mode(mode).create(1).unwrap();
+        let found = nix::sys::stat::fstat(array.as_fd().unwrap()).unwrap().st_mode & 0o7777;
+        assert_eq!(found, mode);
+    }
+    let error = ShmArray::<u64>::options().unnamed().persist(Persist::Keep).create(1).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::InvalidOptions { .. }), "{error}");
+}
+
+#[test]
+fn a_descriptor_that_its_sender_can_still_truncate_is_refused() {
+    let sealed = ShmArray::<u64>::options().unnamed().create(1000).unwrap();
+    let copy = nix::sys::memfd::memfd_create("copy", nix::sys::memfd::MFdFlags::MFD_ALLOW_SEALING).unwrap();
+    let mut bytes = vec![0; 12288];
+    let length = nix::sys::uio::pread(sealed.as_fd().unwrap(), &mut bytes, 0).unwrap();
+    nix::unistd::write(&copy, &bytes[..length]).unwrap();
+    let error = ShmArray::<u64>::from_fd(copy.try_clone().unwrap()).unwrap_err();
+    assert!(error.to_string().contains("truncate"), "{error}");
+    let seals = nix::fcntl::SealFlag::F_SEAL_SHRINK | nix::fcntl::SealFlag::F_SEAL_GROW;
+    nix::fcntl::fcntl(&copy, nix::fcntl::FcntlArg::F_ADD_SEALS(seals)).unwrap();
+    assert_eq!(ShmArray::<u64>::from_fd(copy).unwrap().len(), 1000);
+}
+
+#[test]
+fn opening_in_a_directory_that_is_missing_says_so() {
+    let error = ShmArray::<u64>::options().dir("/dev/shm/missing").name("a").open().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::NoDirectory { .. }), "{error}");
+}

@@ -39,19 +39,14 @@ const WORD_COPY_LIMIT: usize = 64;
 #[inline(always)]
 pub(crate) unsafe fn load<T>(source: *const T) -> Candidate<T> {
     let mut private = MaybeUninit::<T>::uninit();
-    if is_word::<T>() && !cfg!(miri) {
-        // SAFETY: aligned and mapped by the caller's word. `MaybeUninit<T>` makes no claim about the bytes, so no
-        // validity is assumed; the access is volatile and the memory is no Rust allocation, so a racing peer is no
-        // data race of ours.
-        private = unsafe { source.cast::<MaybeUninit<T>>().read_volatile() };
-    } else if size_of::<T>() <= WORD_COPY_LIMIT && !cfg!(miri) {
+    if size_of::<T>() <= WORD_COPY_LIMIT && !cfg!(miri) {
         // SAFETY: the source is the caller's word; `private` is a fresh `T`, so as large and as aligned.
         unsafe { copy_words::<T, Out>(private.as_mut_ptr().cast(), source.cast()) };
     } else {
         // SAFETY: as above.
         unsafe { copy_out(source.cast(), private.as_mut_ptr().cast(), size_of::<T>()) };
     }
-    // SAFETY: each of the three branches wrote all `size_of::<T>()` bytes.
+    // SAFETY: both branches wrote all `size_of::<T>()` bytes.
     unsafe { Candidate::from_initialized(private) }
 }
 
@@ -62,23 +57,13 @@ pub(crate) unsafe fn load<T>(source: *const T) -> Candidate<T> {
 /// Every byte of `value` is initialised: `T` has no padding.
 #[inline(always)]
 pub(crate) unsafe fn store<T>(target: *mut T, value: &T) {
-    if is_word::<T>() && !cfg!(miri) {
-        let source: *const MaybeUninit<T> = core::ptr::from_ref(value).cast();
-        // SAFETY: a reference to a `T` is readable as a `MaybeUninit<T>`, which copies its bytes without a claim.
-        let word = unsafe { source.read() };
-        // SAFETY: aligned, mapped and writable by the caller's word; volatile, outside every Rust allocation.
-        unsafe { target.cast::<MaybeUninit<T>>().write_volatile(word) };
-    } else if size_of::<T>() <= WORD_COPY_LIMIT && !cfg!(miri) {
+    if size_of::<T>() <= WORD_COPY_LIMIT && !cfg!(miri) {
         // SAFETY: the target is the caller's word; the source is a live `T` without padding.
         unsafe { copy_words::<T, In>(target.cast(), core::ptr::from_ref(value).cast()) };
     } else {
         // SAFETY: as above.
         unsafe { copy_in(core::ptr::from_ref(value).cast(), target.cast(), size_of::<T>()) };
     }
-}
-
-const fn is_word<T>() -> bool {
-    matches!(size_of::<T>(), 1 | 2 | 4 | 8) && size_of::<T>() == align_of::<T>()
 }
 
 /// Which side of a word copy is the shared one.
@@ -151,7 +136,9 @@ impl Direction for In {
     }
 }
 
-/// Copies the bytes of one `T` in words as wide as its alignment allows.
+/// Copies the bytes of one `T` in words as wide as its alignment allows: a `T` as large as its alignment, of up to
+/// eight bytes, in one. The words are integers and never a `T`: a volatile access of a large aggregate, even in a branch
+/// that is never taken, is more than the compiler can bear.
 ///
 /// # Safety
 /// Both pointers are aligned for `T` and valid for `size_of::<T>()` bytes, all initialised at the source.

@@ -172,7 +172,7 @@ impl SharedMemoryOptions {
         let path = directory.join(name.file_name());
         let start = Instant::now();
         loop {
-            let file = open(&path, Access::ReadWrite)?;
+            let file = open(&directory, &path, Access::ReadWrite)?;
             let status = file.status()?;
             check_kind(&status)?;
             self.segment.check_owner(status.owner)?;

@@ -11,6 +11,7 @@
 
 use super::{AccessMode, Candidate, InvalidBits, Kind, Schema, ShmLayout, ShmRef, ShmValue, ShmZero};
 use crate::access::Bounce;
+use crate::error::{Error, ErrorKind};
 use core::fmt;
 
 /// The value does not fit the capacity of a [`ShmStr`] or [`ShmBytes`].
@@ -29,6 +30,12 @@ impl fmt::Display for TooLong {
 }
 
 impl core::error::Error for TooLong {}
+
+impl From<TooLong> for Error {
+    fn from(error: TooLong) -> Self {
+        Self::new(ErrorKind::InvalidOptions { reason: error.to_string() })
+    }
+}
 
 /// A byte string of at most `N` bytes, stored in place.
 ///

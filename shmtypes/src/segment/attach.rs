@@ -41,7 +41,7 @@ fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, che
     let mut start = None;
     let mut pause = Duration::from_micros(20);
     loop {
-        let file = open(&path, access)?;
+        let file = open(&options.directory, &path, access)?;
         let status = file.status()?;
         let header = check_file(options, &file, &status, check)?;
         let rung = liveness::rung(&file, status.id)?;
@@ -58,14 +58,14 @@ fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, che
 }
 
 /// Step 1. What cannot be opened because of its kind is told by it.
-pub(crate) fn open(path: &Path, access: Access) -> Result<File> {
+pub(crate) fn open(directory: &Directory, path: &Path, access: Access) -> Result<File> {
     Directory::open(path, access).map_err(|failure| {
         if failure.errno != Errno::ENOENT
             && let Ok(Status { irregular: Some(found), .. }) = Directory::status(path)
         {
             return Error::new(ErrorKind::NotASegment { found });
         }
-        failure.into()
+        super::directory::no_directory(directory, failure)
     })
 }
 
@@ -89,6 +89,9 @@ pub(crate) fn attach_descriptor(options: &SegmentOptions, descriptor: OwnedFd, c
         return Err(Error::new(ErrorKind::Unsupported { what: "descriptors of files that are not in memory" }));
     }
     let header = check_file(options, &file, &status, check)?;
+    if status.links == 0 && !file.is_size_sealed()? {
+        return Err(Error::new(ErrorKind::NotASegment { found: "a file whose sender can still truncate it" }));
+    }
     if status.links > 0 {
         // A named segment: its name lives as long as this attachment, but is not for this process to remove.
         let rung = liveness::rung(&file, status.id)?;

@@ -111,6 +111,7 @@ impl NewFile {
     ) -> Result<(File, Option<Location>)> {
         let Self { file, status, place, total } = self;
         if let Place::Unnamed = place {
+            file.set_mode(options.mode)?;
             file.seal_size()?;
             return Ok((file, None));
         }

@@ -6,6 +6,7 @@
 
 use super::create::Draft;
 use crate::access;
+use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{ShmLayout, ShmZero};
 use core::mem::{MaybeUninit, align_of, size_of};
 
@@ -22,24 +23,30 @@ impl Draft {
     }
 
     /// Lends the elements, all of whose bytes are zero.
-    pub(crate) fn lend<T: ShmZero, R>(&mut self, fill: impl FnOnce(&mut [T]) -> R) -> R {
+    ///
+    /// # Errors
+    /// If a copy is needed and does not fit into memory.
+    pub(crate) fn lend<T: ShmZero, R>(&mut self, fill: impl FnOnce(&mut [T]) -> R) -> Result<R> {
         let (first, len) = self.run::<T>();
         if self.is_private() {
             // SAFETY: `run` has checked bounds and alignment; fresh file pages are zero, which is a valid `T`; the file
             // has no name and `self` is borrowed exclusively, so nobody else reads or writes. (A process of the same
             // user could come through /proc/PID/fd, as it could through /proc/PID/mem: outside of what any Rust program
             // can rule out.)
-            return fill(unsafe { core::slice::from_raw_parts_mut(first, len) });
+            return Ok(fill(unsafe { core::slice::from_raw_parts_mut(first, len) }));
         }
         // Under a hidden name another process could find the file: fill private memory instead, and copy.
-        let mut private: Vec<MaybeUninit<T>> = Vec::with_capacity(len);
+        let mut private: Vec<MaybeUninit<T>> = Vec::new();
+        private
+            .try_reserve_exact(len)
+            .map_err(|_| Error::new(ErrorKind::NoAddressSpace { needed: (len * size_of::<T>()) as u64 }))?;
         private.resize_with(len, MaybeUninit::zeroed);
         // SAFETY: `len` elements of zero bytes, a valid `T`, in a private vector.
         let slots = unsafe { core::slice::from_raw_parts_mut(private.as_mut_ptr().cast::<T>(), len) };
         let result = fill(slots);
         // SAFETY: `run` has checked the bounds; the source is as long, and a layout has no padding.
         unsafe { access::copy_in(private.as_ptr().cast(), first.cast(), len * size_of::<T>()) };
-        result
+        Ok(result)
     }
 
     /// Writes all elements from a slice of as many.

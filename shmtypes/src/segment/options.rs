@@ -88,6 +88,14 @@ impl SegmentOptions {
         if self.mode & !0o777 != 0 {
             return Err(invalid(&format!("mode {:#o} has bits beyond 0o777", self.mode)));
         }
+        // Locks are taken through descriptors, so that nobody else could remove it either.
+        if self.mode & 0o600 != 0o600 {
+            let reason = "must let its owner read and write; who only reads opens with `open_read_only`";
+            return Err(invalid(&format!("mode {:#o} {reason}", self.mode)));
+        }
+        if self.unnamed && self.persist == Persist::Keep {
+            return Err(invalid("a segment without a name has none to keep"));
+        }
         Ok(())
     }
 

@@ -155,6 +155,10 @@ impl File {
         Ok(())
     }
 
+    pub(crate) fn is_size_sealed(&self) -> Result<bool, Failure> {
+        Ok(true)
+    }
+
     pub(crate) fn status(&self) -> Result<Status, Failure> {
         Ok(self.0.node.status())
     }

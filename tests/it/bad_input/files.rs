@@ -306,7 +306,7 @@ fn descriptors_of_other_things_are_refused() {
 #[test]
 fn a_segment_opened_read_only_is_mapped_read_only() {
     let folder = Folder::new();
-    let array = folder.options("a").mode(0o400).create_from_slice(&[1_u64, 2, 3]).unwrap();
+    let array = folder.options("a").create_from_slice(&[1_u64, 2, 3]).unwrap();
     let modes = || -> Vec<String> {
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
         // The writable mapping was made before the file had a name, and stays under the number that it had then.
@@ -340,7 +340,7 @@ fn a_segment_whose_lock_is_held_for_ever_is_busy() {
     assert_eq!((error.kind(), error.fault()), (&ErrorKind::Busy, Fault::State));
     assert_eq!(
         error.to_string(),
-        r#""a": another process is removing it and does not get on (try again; a process that is stopped inside a removal blocks the segment until it goes on)"#
+        r#""a": another process holds the lock of its removal and does not get on (try again; a process that is stopped inside a removal, or holds its lock on purpose, is in the way)"#
     );
     assert_eq!(kind(folder.options::<u64>("a").open_read_only()), ErrorKind::Busy);
     assert_eq!(folder.segments().inspect("a").unwrap().shape, [3], "inspecting takes no lock");

@@ -121,7 +121,7 @@ fn a_taken_name_is_refused_by_every_constructor_and_its_segment_goes_on() {
         assert_eq!(
             error.to_string(),
             format!(
-                "{name:?}: the name is taken, by user {user} (attach with `open`, take either with `open_or_create`, or remove an unused one with `reap_named`)"
+                "{name:?}: the name is taken, by user {user} (choose another name, or, if it is a segment, attach with `open` or `open_or_create`, or remove it with `reap_named`)"
             )
         );
         let options = folder.options::<u64>(name);

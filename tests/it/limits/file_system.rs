@@ -143,9 +143,6 @@ fn a_missing_directory_is_named() {
     for missing in [folder.file("missing"), folder.file("file"), folder.file("missing/below")] {
         let expected = ErrorKind::NoDirectory { path: missing.clone() };
         for (constructor, result) in constructors(&missing, 10) {
-            if constructor == "open_or_create" && missing == folder.file("file") {
-                continue;
-            }
             let error = result.map(drop).expect_err(constructor);
             assert_eq!(*error.kind(), expected, "{constructor}");
             let text = error.to_string();
@@ -158,7 +155,7 @@ fn a_missing_directory_is_named() {
         assert_eq!(kind(SegmentDirectory::new(&missing).reap()), expected);
     }
     let elsewhere = ShmArray::<u64>::options().dir(folder.file("missing")).name("a").open();
-    assert_eq!(kind(elsewhere), ErrorKind::NotFound);
+    assert_eq!(kind(elsewhere), ErrorKind::NoDirectory { path: folder.file("missing") });
     assert_eq!(folder.left(), ["file"]);
 }
 
@@ -173,7 +170,7 @@ fn a_machine_without_dev_shm_says_so() {
         }
         assert_eq!(kind(shmtypes::list()), expected);
         assert_eq!(kind(shmtypes::reap()), expected);
-        assert_eq!(kind(ShmArray::<u64>::open("a")), ErrorKind::NotFound);
+        assert_eq!(kind(ShmArray::<u64>::open("a")), expected);
         unnamed_tour().unwrap();
     });
 }
@@ -223,15 +220,13 @@ fn modes_are_exact_whatever_the_umask() {
         let folder = Folder::new();
         for mask in [0o000, 0o022, 0o077, 0o777] {
             umask(Mode::from_bits_truncate(mask));
-            for mode in [0o600, 0o640, 0o660, 0o666, 0o400, 0o000] {
+            for mode in [0o600, 0o640, 0o660, 0o666, 0o777] {
                 for huge_pages in [false, true] {
                     let options = folder.options::<u64>("a").mode(mode).huge_pages(huge_pages);
                     let array = options.create(3).unwrap();
                     let found = fs::metadata(folder.file("a")).unwrap().mode() & 0o7777;
                     assert_eq!(found, mode, "{found:o} under umask {mask:o}");
                     drop(array);
-                    // Whoever may not write the file any more leaves its name to the next reap.
-                    let _ = fs::remove_file(folder.file("a"));
                 }
             }
             let array = folder.options::<u64>("a").create(3).unwrap();

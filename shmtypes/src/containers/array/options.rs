@@ -87,7 +87,8 @@ impl<T: ShmLayout> ArrayOptions<T> {
         self
     }
 
-    /// The permission bits of a new segment, whatever the umask; 0o600 unless given.
+    /// The permission bits of a new segment, whatever the umask; 0o600 unless given. The owner must be let read and
+    /// write; peers that may only read open it [read-only](Self::open_read_only).
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
         self.segment.mode = mode;
@@ -170,7 +171,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
         T: ShmZero,
     {
         let mut draft = self.draft(n)?;
-        draft.lend(fill);
+        draft.lend(fill)?;
         publish(draft)
     }
 
@@ -187,7 +188,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
         T: ShmZero,
     {
         let mut draft = self.draft(n)?;
-        draft.lend(fill)?;
+        draft.lend(fill)??;
         Ok(publish(draft)?)
     }
 

@@ -54,6 +54,15 @@ impl File {
             .map_err(|errno| Failure { operation: "seal the size", errno })
     }
 
+    /// Whether nobody can shrink the file any more. Files with names never are.
+    pub(crate) fn is_size_sealed(&self) -> Result<bool, Failure> {
+        match fcntl(&self.descriptor, FcntlArg::F_GET_SEALS) {
+            Ok(seals) => Ok(seals & nix::fcntl::SealFlag::F_SEAL_SHRINK.bits() != 0),
+            Err(Errno::EINVAL) => Ok(false),
+            Err(errno) => Err(Failure { operation: "read the seals", errno }),
+        }
+    }
+
     pub(crate) fn status(&self) -> Result<Status, Failure> {
         fstat(&self.descriptor).map(Status::from).map_err(|errno| Failure { operation: "fstat", errno })
     }
