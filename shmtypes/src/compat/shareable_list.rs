@@ -270,7 +270,12 @@ impl ShareableList {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn to_vec(&self) -> Result<Vec<Value>> {
-        self.iter().collect()
+        // Not by `collect`, which does not know how many there are if one may be an error.
+        let mut values = Vec::with_capacity(self.len());
+        for value in self {
+            values.push(value?);
+        }
+        Ok(values)
     }
 
     /// How many values Python calls equal to `value`: `1 == True == 1.0`.
