@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// For every line with a number, creates and drops so many blocks, writes 8 bytes to each, and answers with the
 /// processor time of one in nanoseconds. The resource tracker is a process of its own, whose time is not in it.
-const PROGRAM: &str = r#"
+pub(crate) const BLOCKS: &str = r#"
 import sys, time
 from multiprocessing.shared_memory import SharedMemory
 print("%d.%d.%d" % sys.version_info[:3], flush=True)
@@ -30,11 +30,11 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// The newest interpreter that there is.
-    pub(crate) fn start() -> Fallible<Self> {
+    /// The newest interpreter that there is, with a program that first prints its version.
+    pub(crate) fn start(program: &str) -> Fallible<Self> {
         let interpreter = newest().ok_or("no Python 3.8 or newer found")?;
         let mut child = Command::new(interpreter)
-            .args(["-c", PROGRAM, &scratch::name()])
+            .args(["-c", program, &scratch::name()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -44,10 +44,10 @@ impl Python {
         Ok(python)
     }
 
-    /// Nanoseconds for one block, over `count` of them.
-    pub(crate) fn create(&mut self, count: u32) -> Fallible<f64> {
+    /// The program's answer to a line: nanoseconds.
+    pub(crate) fn ask(&mut self, line: &str) -> Fallible<f64> {
         let input = self.child.stdin.as_mut().ok_or("no pipe")?;
-        writeln!(input, "{count}")?;
+        writeln!(input, "{line}")?;
         Ok(self.answer()?.parse()?)
     }
 

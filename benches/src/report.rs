@@ -10,6 +10,8 @@ pub(crate) enum Target {
     AtMost(f64),
     /// At least so many times the reference's speed.
     AtLeast(f64),
+    /// At least `must` times the reference's speed, by the medians of both; and what would be better still.
+    TimesFaster { must: f64, aim: f64 },
     /// Nothing: the row is there for comparison.
     Shown,
 }
@@ -60,6 +62,10 @@ impl Report {
             Target::AtLeast(limit) => {
                 let Ratio { median, best, .. } = ratio;
                 (format!("≥ {limit} × faster"), 1.0 / median, 1.0 / best, Some(1.0 / median >= limit))
+            }
+            Target::TimesFaster { must, aim } => {
+                let faster = ratio.times_faster();
+                (format!("≥ {must} × faster (aim {aim})"), faster, 1.0 / ratio.best, Some(faster >= must))
             }
             Target::Shown => ("–".to_owned(), ratio.median, ratio.best, None),
         };

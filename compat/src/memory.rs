@@ -26,6 +26,19 @@ pub trait Memory {
 
     /// The byte at `offset`.
     fn read_byte(&self, offset: usize) -> u8;
+
+    /// Whether the bytes at `offset` are these now: reads them again, all or as far as the first difference.
+    #[inline]
+    fn is_still(&self, offset: usize, seen: &[u8]) -> bool {
+        const CHUNK: usize = 64;
+        let still = |(number, chunk): (usize, &[u8])| {
+            let mut copy = [0; CHUNK];
+            let copy = &mut copy[..chunk.len()];
+            self.read(offset + number * CHUNK, copy);
+            copy == chunk
+        };
+        seen.chunks(CHUNK).enumerate().all(still)
+    }
 }
 
 /// Bytes to be changed, too. Takes `&self`, because others may change them as well.
@@ -56,6 +69,10 @@ impl<M: Memory + ?Sized> Memory for &M {
     #[inline]
     fn read_byte(&self, offset: usize) -> u8 {
         (**self).read_byte(offset)
+    }
+    #[inline]
+    fn is_still(&self, offset: usize, seen: &[u8]) -> bool {
+        (**self).is_still(offset, seen)
     }
 }
 

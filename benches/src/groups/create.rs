@@ -2,7 +2,7 @@
 
 use super::{KIB, numbers};
 use crate::measure::{Case, Log, cpu};
-use crate::python::Python;
+use crate::python::{self, Python};
 use crate::report::{NULL, REFERENCE, Report, Target};
 use crate::{Fallible, protocol, raw, scratch};
 use iceoryx2::prelude::*;
@@ -31,9 +31,9 @@ pub(super) fn measure(report: &mut Report) -> Fallible {
     let path = std::ffi::CString::new(format!("/dev/shm/{}", scratch::name()))?;
     let mut calls = || cpu(ITERATIONS, || protocol::create_and_drop(&path, PAGE).expect("there is room"));
 
-    let mut python = Python::start();
+    let mut python = Python::start(python::BLOCKS);
     let mut python_run = || match &mut python {
-        Ok(python) => python.create(ITERATIONS).unwrap_or(f64::NAN),
+        Ok(python) => python.ask(&ITERATIONS.to_string()).unwrap_or(f64::NAN),
         Err(_) => f64::NAN,
     };
     let services = Services::start();

@@ -7,6 +7,7 @@ mod create;
 mod descriptors;
 mod element;
 mod fill;
+mod list;
 mod numeric;
 mod pages;
 mod slices;
@@ -27,6 +28,7 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("copy", copy::measure),
     ("descriptors", descriptors::measure),
     ("pages", pages::measure),
+    ("list", list::measure),
 ];
 
 const KIB: usize = 1 << 10;

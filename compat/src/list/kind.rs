@@ -43,21 +43,21 @@ pub(super) const MAX_TEXT: usize = 9_999_999;
 
 impl Kind {
     /// The kind that a format and a code name together, if `ShareableList` writes them.
-    #[inline]
+    #[inline(always)]
     pub(super) fn parse(format: u64, code: u8) -> Option<Self> {
-        match (format, code) {
-            (INT, AS_IT_IS) => Some(Self::Int),
-            (FLOAT, AS_IT_IS) => Some(Self::Float),
-            (BOOL, AS_IT_IS) => Some(Self::Bool),
-            (NONE, TO_NONE) => Some(Self::None),
-            (_, DECODE) => text_len(format).map(Self::Str),
-            (_, STRIP) => text_len(format).map(Self::Bytes),
+        match code {
+            AS_IT_IS if format == INT => Some(Self::Int),
+            AS_IT_IS if format == FLOAT => Some(Self::Float),
+            AS_IT_IS if format == BOOL => Some(Self::Bool),
+            DECODE => text_len(format).map(Self::Str),
+            STRIP => text_len(format).map(Self::Bytes),
+            TO_NONE if format == NONE => Some(Self::None),
             _ => None,
         }
     }
 
     /// The kind of a value that is not text.
-    #[inline]
+    #[inline(always)]
     pub(super) fn of_number(value: ValueRef<'_>) -> Option<(Self, u64)> {
         Some(match value {
             ValueRef::Int(int) => (Self::Int, int.cast_unsigned()),
@@ -68,7 +68,7 @@ impl Kind {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn format(self) -> u64 {
         match self {
             Self::Int => INT,
@@ -79,7 +79,7 @@ impl Kind {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn code(self) -> u8 {
         match self {
             Self::Int | Self::Float | Self::Bool => AS_IT_IS,
@@ -90,7 +90,7 @@ impl Kind {
     }
 
     /// How many bytes of the slot belong to the value.
-    #[inline]
+    #[inline(always)]
     pub(super) fn bytes(self) -> usize {
         match self {
             Self::Int | Self::Float | Self::Bool | Self::None => 8,
@@ -100,10 +100,19 @@ impl Kind {
 }
 
 /// The length in a format such as `24s`, of at most seven digits.
-#[inline]
+#[inline(always)]
 pub(super) fn text_len(format: u64) -> Option<usize> {
     // The first character in the lowest byte, whatever the byte order.
-    let mut rest = format.to_le();
+    let format = format.to_le();
+    let [first, second, third] = [0, 8, 16].map(|shift| (format >> shift) as u8);
+    if format >> 24 == 0 && third == b's' && first.is_ascii_digit() && second.is_ascii_digit() {
+        return Some(usize::from(first - b'0') * 10 + usize::from(second - b'0'));
+    }
+    any_text_len(format)
+}
+
+/// The same for any number of digits.
+fn any_text_len(mut rest: u64) -> Option<usize> {
     let mut len = 0;
     let mut digits = 0;
     loop {
@@ -122,6 +131,10 @@ pub(super) fn text_len(format: u64) -> Option<usize> {
 #[inline]
 fn text_format(len: usize) -> u64 {
     debug_assert!(len <= MAX_TEXT);
+    if len < 100 && len >= 10 {
+        let [tens, ones] = [len / 10, len % 10].map(|digit| u64::from(b'0') + digit as u64);
+        return u64::from_le(tens | ones << 8 | u64::from(b's') << 16);
+    }
     let mut format = u64::from(b's');
     let mut rest = len;
     loop {

@@ -270,10 +270,15 @@ impl ShareableList {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn to_vec(&self) -> Result<Vec<Value>> {
+        // Not by `collect`, which does not know how many there are if one may be an error.
+        let mut values = Vec::new();
+        values
+            .try_reserve_exact(self.len())
+            .map_err(|_| Error::new(ErrorKind::NoAddressSpace { needed: self.shared_memory().size() as u64 }))?;
         // Slots do not overlap, but a peer that moves their bounds between two reads could have its few bytes copied
         // for every value.
         let mut room = self.shared_memory().size();
-        let fits = |(index, value): (usize, Result<Value>)| {
+        for (index, value) in self.iter().enumerate() {
             let value = value?;
             let bytes = match &value {
                 Value::Str(text) => text.len(),
@@ -281,9 +286,9 @@ impl ShareableList {
                 _ => 0,
             };
             room = room.checked_sub(bytes).ok_or_else(|| self.error(ListError::Busy { index }))?;
-            Ok(value)
-        };
-        self.iter().enumerate().map(fits).collect()
+            values.push(value);
+        }
+        Ok(values)
     }
 
     /// How many values Python calls equal to `value`: `1 == True == 1.0`.

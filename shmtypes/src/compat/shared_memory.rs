@@ -441,6 +441,16 @@ impl SharedMemory {
         assert!(offset <= self.size && count <= self.size - offset, "{count} bytes at {offset} of {}", self.size);
         self.map.start().wrapping_add(offset)
     }
+
+    #[inline(never)]
+    fn is_still_at_length(&self, offset: usize, seen: &[u8]) -> bool {
+        seen.chunks(SHORT_COPY).enumerate().all(|(number, chunk)| {
+            let mut copy = [0; SHORT_COPY];
+            let copy = &mut copy[..chunk.len()];
+            self.read(offset + number * SHORT_COPY, copy);
+            copy == chunk
+        })
+    }
 }
 
 impl Memory for SharedMemory {
@@ -487,14 +497,37 @@ impl Memory for SharedMemory {
         // SAFETY: `place` has checked that the byte is mapped.
         unsafe { access::load(self.place(offset, 1)) }.word()
     }
+
+    #[inline(always)]
+    fn is_still(&self, offset: usize, seen: &[u8]) -> bool {
+        let place = self.place(offset, seen.len());
+        let (words, rest) = seen.as_chunks::<8>();
+        if seen.len() > SHORT_COPY || !offset.is_multiple_of(8) || !rest.is_empty() {
+            return self.is_still_at_length(offset, seen);
+        }
+        words.iter().enumerate().all(|(index, word)| {
+            // SAFETY: inside the range that `place` has checked; a multiple of eight from a page's start.
+            let loaded = unsafe { access::load(place.cast::<u64>().wrapping_add(index)) };
+            loaded.word::<[u8; 8]>() == *word
+        })
+    }
 }
 
 impl MemoryMut for SharedMemory {
     #[inline]
     fn write(&self, offset: usize, source: &[u8]) {
         let place = self.place(offset, source.len());
-        // SAFETY: `place` has checked that so many bytes are mapped, for writing too; the source is private.
-        unsafe { access::copy_in(source.as_ptr(), place, source.len()) };
+        let (words, rest) = source.as_chunks::<8>();
+        if source.len() > SHORT_COPY || !offset.is_multiple_of(8) || !rest.is_empty() {
+            // SAFETY: `place` has checked that so many bytes are mapped, for writing too; the source is private.
+            return unsafe { access::copy_in(source.as_ptr(), place, source.len()) };
+        }
+        for (index, word) in words.iter().enumerate() {
+            let word = u64::from_ne_bytes(*word);
+            // SAFETY: inside the range that `place` has checked, for writing too; a multiple of eight from a page's
+            // start.
+            unsafe { access::store(place.cast::<u64>().wrapping_add(index), &word) };
+        }
     }
 
     #[inline]
