@@ -131,7 +131,7 @@ fn any_text_len(mut rest: u64) -> Option<usize> {
 #[inline]
 fn text_format(len: usize) -> u64 {
     debug_assert!(len <= MAX_TEXT);
-    if len < 100 && len >= 10 {
+    if (10..100).contains(&len) {
         let [tens, ones] = [len / 10, len % 10].map(|digit| u64::from(b'0') + digit as u64);
         return u64::from_le(tens | ones << 8 | u64::from(b's') << 16);
     }
