@@ -252,17 +252,34 @@ pub(super) fn write<M: MemoryMut + ?Sized>(
     value: ValueRef<'_>,
     text: Text,
 ) -> Result<(), ListError> {
+    // A number over one of its kind, the usual case, is one store. The rest is kept out of the caller's loop.
+    if let Some((kind, word)) = Kind::of_number(value)
+        && let Ok(slot) = geometry.slot(memory, index)
+        && slot.bytes >= kind.bytes()
+        && memory.read_word(geometry.format_at(index)) == kind.format()
+        && memory.read_byte(geometry.code_at(index)) == kind.code()
+    {
+        memory.write_word(slot.start, word);
+        return Ok(());
+    }
+    write_other(memory, geometry, index, value, text)
+}
+
+#[inline(never)]
+fn write_other<M: MemoryMut + ?Sized>(
+    memory: &M,
+    geometry: &Geometry,
+    index: usize,
+    value: ValueRef<'_>,
+    text: Text,
+) -> Result<(), ListError> {
     let slot = geometry.slot(memory, index)?;
     let (format_at, code_at) = (geometry.format_at(index), geometry.code_at(index));
     if let Some((kind, word)) = Kind::of_number(value) {
         if slot.bytes < kind.bytes() {
             return Err(ListError::ExceedsStorage { needed: kind.bytes(), available: slot.bytes });
         }
-        if memory.read_word(format_at) == kind.format() && memory.read_byte(code_at) == kind.code() {
-            memory.write_word(slot.start, word);
-        } else {
-            store(memory, format_at, code_at, kind, || memory.write_word(slot.start, word));
-        }
+        store(memory, format_at, code_at, kind, || memory.write_word(slot.start, word));
         return Ok(());
     }
     let bytes = text_bytes(value).unwrap_or_default();
@@ -297,7 +314,23 @@ fn store<M: MemoryMut + ?Sized>(memory: &M, format_at: usize, code_at: usize, ki
 }
 
 /// Text, its padding, and zeros up to the length of the format.
+#[inline]
 fn write_text<M: MemoryMut + ?Sized>(memory: &M, slot: Slot, len: usize, bytes: &[u8], padding: &[u8]) {
+    if len <= SHORT {
+        // Put together here, so that the memory is written once, and by whole words.
+        let mut whole = [0; SHORT];
+        let whole = &mut whole[..len];
+        whole[..bytes.len()].copy_from_slice(bytes);
+        for (place, &byte) in whole[bytes.len()..].iter_mut().zip(padding) {
+            *place = byte;
+        }
+        return memory.write(slot.start, whole);
+    }
+    write_long(memory, slot, len, bytes, padding);
+}
+
+#[inline(never)]
+fn write_long<M: MemoryMut + ?Sized>(memory: &M, slot: Slot, len: usize, bytes: &[u8], padding: &[u8]) {
     const ZEROS: [u8; 64] = [0; 64];
     memory.write(slot.start, bytes);
     let mut done = bytes.len();
