@@ -115,7 +115,7 @@ impl Geometry {
     }
 
     /// The slot of value `index`, which is in range.
-    #[inline]
+    #[inline(always)]
     pub(super) fn slot<M: Memory + ?Sized>(&self, memory: &M, index: usize) -> Result<Slot, ListError> {
         let (start, end) = match &self.slot_ends {
             Some(ends) => (index.checked_sub(1).map_or(0, |before| ends[before]), ends[index]),

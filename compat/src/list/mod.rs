@@ -181,27 +181,56 @@ impl<M: Memory> List<M> {
         position.filter(|&position| position < len).ok_or(ListError::OutOfRange { index, len })
     }
 
-    /// Copies a value out. Text lands in `scratch`.
+    /// Copies a value out. Text lands in `scratch`, which keeps its length for the next call.
     ///
     /// # Errors
     /// [`ListError::OutOfRange`], [`ListError::Busy`], and what can be wrong with a slot.
     #[inline]
     pub fn get<'s>(&self, index: isize, scratch: &'s mut Vec<u8>) -> Result<ValueRef<'s>, ListError> {
+        self.get_patiently(index, scratch, || false)
+    }
+
+    /// The same, but a value that is [`ListError::Busy`] is read again as long as `again` says so.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    #[inline]
+    pub fn get_patiently<'s>(
+        &self,
+        index: isize,
+        scratch: &'s mut Vec<u8>,
+        again: impl FnMut() -> bool,
+    ) -> Result<ValueRef<'s>, ListError> {
         let position = self.position(index)?;
-        let found = slot::read(&self.memory, &self.geometry, position, scratch)?;
+        let found = self.find(position, scratch, again)?;
         slot::borrowed(found, position, self.text, scratch)
+    }
+
+    #[inline(always)]
+    fn find(
+        &self,
+        position: usize,
+        scratch: &mut impl slot::Scratch,
+        mut again: impl FnMut() -> bool,
+    ) -> Result<slot::Found, ListError> {
+        loop {
+            match slot::read(&self.memory, &self.geometry, position, scratch) {
+                Err(ListError::Busy { .. }) if again() => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Copies a value out, with text of its own.
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    #[inline]
+    #[inline(always)]
     pub fn get_value(&self, index: isize) -> Result<Value, ListError> {
         let position = self.position(index)?;
-        let mut scratch = Vec::new();
-        let found = slot::read(&self.memory, &self.geometry, position, &mut scratch)?;
-        slot::owned(found, position, self.text, scratch)
+        let mut scratch = slot::Local::new();
+        let found = self.find(position, &mut scratch, || false)?;
+        slot::borrowed(found, position, self.text, &scratch).map(ValueRef::to_value)
     }
 
     /// Visits every value. Text lies in private scratch memory for the time of the visit.
@@ -211,11 +240,24 @@ impl<M: Memory> List<M> {
     #[inline]
     pub fn try_for_each<E: From<ListError>>(
         &self,
-        mut visit: impl FnMut(usize, ValueRef<'_>) -> Result<(), E>,
+        visit: impl FnMut(usize, ValueRef<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut scratch = Vec::new();
+        self.try_for_each_patiently(visit, || false)
+    }
+
+    /// The same, but a value that is [`ListError::Busy`] is read again as long as `again` says so.
+    ///
+    /// # Errors
+    /// As [`try_for_each`](Self::try_for_each).
+    #[inline]
+    pub fn try_for_each_patiently<E: From<ListError>>(
+        &self,
+        mut visit: impl FnMut(usize, ValueRef<'_>) -> Result<(), E>,
+        mut again: impl FnMut() -> bool,
+    ) -> Result<(), E> {
+        let mut scratch = slot::Local::new();
         for index in 0..self.len() {
-            let found = slot::read(&self.memory, &self.geometry, index, &mut scratch)?;
+            let found = self.find(index, &mut scratch, &mut again)?;
             visit(index, slot::borrowed(found, index, self.text, &scratch)?)?;
         }
         Ok(())
@@ -239,9 +281,9 @@ impl<M: Memory> List<M> {
     /// # Errors
     /// [`ListError::NotFound`], and what can be wrong with a slot before it.
     pub fn index(&self, value: ValueRef<'_>) -> Result<usize, ListError> {
-        let mut scratch = Vec::new();
+        let mut scratch = slot::Local::new();
         for index in 0..self.len() {
-            let found = slot::read(&self.memory, &self.geometry, index, &mut scratch)?;
+            let found = self.find(index, &mut scratch, || false)?;
             if value.python_eq(slot::borrowed(found, index, self.text, &scratch)?) {
                 return Ok(index);
             }

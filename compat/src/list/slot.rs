@@ -13,11 +13,10 @@
 //! that has any byte of a store is followed by a look that sees -1, or the store complete; then the second copy differs.
 
 use super::kind::{CHANGING, Kind, MAX_TEXT};
-use super::layout::{Geometry, Slot};
+use super::layout::{Geometry, Slot, WORD};
 use super::{ATTEMPTS, ListError, Text};
 use crate::memory::{Memory, MemoryMut};
-use crate::value::{Value, ValueRef};
-use alloc::string::String;
+use crate::value::ValueRef;
 use alloc::vec::Vec;
 use core::sync::atomic::{Ordering, fence};
 
@@ -27,72 +26,128 @@ pub(super) const PADDING: u8 = 0x07;
 /// How many bytes of a text may be copied for each of the [`ATTEMPTS`] that it takes.
 const BYTES_PER_ATTEMPT: usize = 4096;
 
-/// What [`read`] found. Text lies in the scratch memory, without the NULs at its end.
+/// What [`read`] found. Of text the length, without the NULs at its end; the bytes lie in the scratch memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Found {
     Int(i64),
     Float(f64),
     Bool(bool),
     None,
-    Str,
-    Bytes,
+    Str(usize),
+    Bytes(usize),
+}
+
+/// Text up to this length is put together and taken apart on the stack.
+const SHORT: usize = 64;
+
+/// Where text lands.
+pub(super) trait Scratch {
+    /// Memory of at least `len` bytes, and of [`SHORT`] in any case.
+    fn room(&mut self, len: usize) -> &mut [u8];
+
+    /// The first `len` bytes of it.
+    fn text(&self, len: usize) -> &[u8];
+}
+
+/// For callers that keep it: what is there stays, so that nothing is cleared twice.
+impl Scratch for Vec<u8> {
+    #[inline(always)]
+    fn room(&mut self, len: usize) -> &mut [u8] {
+        if self.len() < len.max(SHORT) {
+            self.resize(len.max(SHORT), 0);
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn text(&self, len: usize) -> &[u8] {
+        &self[..len]
+    }
+}
+
+/// For one call: nothing is allocated for short text.
+pub(super) struct Local {
+    short: [u8; SHORT],
+    long: Vec<u8>,
+}
+
+impl Local {
+    #[inline(always)]
+    pub(super) fn new() -> Self {
+        Self { short: [0; SHORT], long: Vec::new() }
+    }
+}
+
+impl Scratch for Local {
+    #[inline(always)]
+    fn room(&mut self, len: usize) -> &mut [u8] {
+        if len <= SHORT {
+            self.long.clear();
+            return &mut self.short;
+        }
+        self.long.resize(len, 0);
+        &mut self.long
+    }
+
+    #[inline(always)]
+    fn text(&self, len: usize) -> &[u8] {
+        // By where `room` was, not by the length: a long text may be mostly NULs.
+        if self.long.is_empty() { &self.short[..len] } else { &self.long[..len] }
+    }
+}
+
+/// One look at a value.
+enum Look {
+    Found(Found),
+    /// A format and a code that do not go together.
+    Odd(u64, u8),
+    /// It changed meanwhile, and this many bytes were copied for nothing.
+    Moved(usize),
 }
 
 /// Reads value `index`, which is in range.
-#[inline]
+#[inline(always)]
 pub(super) fn read<M: Memory + ?Sized>(
     memory: &M,
     geometry: &Geometry,
     index: usize,
-    scratch: &mut Vec<u8>,
+    scratch: &mut impl Scratch,
+) -> Result<Found, ListError> {
+    // Mostly nobody writes. The rest is kept out of the caller's loop.
+    if let Ok(slot) = geometry.slot(memory, index)
+        && let Look::Found(found) = look(memory, geometry, index, slot, scratch)
+    {
+        return Ok(found);
+    }
+    read_again(memory, geometry, index, scratch)
+}
+
+#[cold]
+#[inline(never)]
+fn read_again<M: Memory + ?Sized>(
+    memory: &M,
+    geometry: &Geometry,
+    index: usize,
+    scratch: &mut impl Scratch,
 ) -> Result<Found, ListError> {
     let slot = geometry.slot(memory, index)?;
-    let (format_at, code_at) = (geometry.format_at(index), geometry.code_at(index));
     // The one combination of format and code that was seen, as long as it is one, and one that nobody writes.
     let mut odd = None;
     let mut moves = false;
     let mut left = ATTEMPTS;
     while let Some(rest) = left.checked_sub(1) {
         left = rest;
-        let code = memory.read_byte(code_at);
-        fence(Ordering::Acquire); // pairs with the second Release fence in `store`
-        let format = memory.read_word(format_at);
-        let unchanged = || {
-            let same_code = memory.read_byte(code_at) == code;
-            fence(Ordering::Acquire); // pairs with the second Release fence in `store`
-            same_code && memory.read_word(format_at) == format
-        };
-        let Some(kind) = Kind::parse(format, code).filter(|kind| kind.bytes() <= slot.bytes) else {
-            moves |= code == CHANGING || odd.replace((format, code)).is_some_and(|before| before != (format, code));
-            core::hint::spin_loop();
-            continue;
-        };
-        let found = match kind {
-            Kind::Str(len) | Kind::Bytes(len) => {
-                copy_text(memory, slot.start, len, scratch, unchanged).then_some(match kind {
-                    Kind::Str(_) => Found::Str,
-                    _ => Found::Bytes,
-                })
+        match look(memory, geometry, index, slot, scratch) {
+            Look::Found(found) => return Ok(found),
+            Look::Odd(format, code) => {
+                moves |= code == CHANGING || odd.replace((format, code)).is_some_and(|before| before != (format, code));
             }
-            number => {
-                let word = memory.read_word(slot.start);
-                Some(match number {
-                    Kind::Int => Found::Int(word.cast_signed()),
-                    Kind::Float => Found::Float(f64::from_bits(word)),
-                    Kind::Bool => Found::Bool(word.to_ne_bytes()[7] != 0),
-                    _ => Found::None,
-                })
+            Look::Moved(bytes) => {
+                moves = true;
+                // A long text costs more of the patience, or megabytes that never stand still would be copied 256 times.
+                left = left.saturating_sub(bytes / BYTES_PER_ATTEMPT);
             }
-        };
-        fence(Ordering::Acquire); // pairs with the first Release fence in `store`
-        if let Some(found) = found
-            && unchanged()
-        {
-            return Ok(found);
         }
-        moves = true;
-        // A long text costs more of the patience, or megabytes that never stand still would be copied 256 times.
-        left = left.saturating_sub(kind.bytes() / BYTES_PER_ATTEMPT);
         core::hint::spin_loop();
     }
     Err(match odd {
@@ -101,82 +156,101 @@ pub(super) fn read<M: Memory + ?Sized>(
     })
 }
 
+#[inline(always)]
+fn look<M: Memory + ?Sized>(
+    memory: &M,
+    geometry: &Geometry,
+    index: usize,
+    slot: Slot,
+    scratch: &mut impl Scratch,
+) -> Look {
+    let (format_at, code_at) = (geometry.format_at(index), geometry.code_at(index));
+    let code = memory.read_byte(code_at);
+    fence(Ordering::Acquire); // pairs with the second Release fence in `store`
+    let format = memory.read_word(format_at);
+    let Some(kind) = Kind::parse(format, code).filter(|kind| kind.bytes() <= slot.bytes) else {
+        return Look::Odd(format, code);
+    };
+    let unchanged = || {
+        let same_code = memory.read_byte(code_at) == code;
+        fence(Ordering::Acquire); // pairs with the second Release fence in `store`
+        same_code && memory.read_word(format_at) == format
+    };
+    let found = match kind {
+        Kind::Int => Found::Int(memory.read_word(slot.start).cast_signed()),
+        Kind::Float => Found::Float(f64::from_bits(memory.read_word(slot.start))),
+        Kind::Bool => Found::Bool(memory.read_word(slot.start).to_ne_bytes()[7] != 0),
+        Kind::None => Found::None,
+        Kind::Str(len) | Kind::Bytes(len) => {
+            let Some(end) = copy_text(memory, slot.start, len, scratch, unchanged) else { return Look::Moved(len) };
+            if matches!(kind, Kind::Str(_)) { Found::Str(end) } else { Found::Bytes(end) }
+        }
+    };
+    fence(Ordering::Acquire); // pairs with the first Release fence in `store`
+    if unchanged() { Look::Found(found) } else { Look::Moved(kind.bytes()) }
+}
+
 /// The value in the scratch memory, borrowed.
-#[inline]
-pub(super) fn borrowed(found: Found, index: usize, text: Text, scratch: &[u8]) -> Result<ValueRef<'_>, ListError> {
+#[inline(always)]
+pub(super) fn borrowed(
+    found: Found,
+    index: usize,
+    text: Text,
+    scratch: &impl Scratch,
+) -> Result<ValueRef<'_>, ListError> {
     Ok(match found {
         Found::Int(int) => ValueRef::Int(int),
         Found::Float(float) => ValueRef::Float(float),
         Found::Bool(bool) => ValueRef::Bool(bool),
         Found::None => ValueRef::None,
-        Found::Str => match core::str::from_utf8(scratch) {
-            Ok(read) => ValueRef::Str(without_padding(read, text)),
+        Found::Str(len) => match core::str::from_utf8(scratch.text(len)) {
+            Ok(read) if text == Text::Padded => ValueRef::Str(without_padding(read)),
+            Ok(read) => ValueRef::Str(read),
             Err(error) => return Err(ListError::NotUtf8 { index, valid_up_to: error.valid_up_to() }),
         },
-        Found::Bytes => {
-            let padding = usize::from(text == Text::Padded && !scratch.is_empty());
-            ValueRef::Bytes(&scratch[..scratch.len() - padding])
+        Found::Bytes(len) => {
+            let padding = usize::from(text == Text::Padded && len > 0);
+            ValueRef::Bytes(scratch.text(len - padding))
         }
     })
 }
 
-/// The value in the scratch memory, which becomes its own.
-#[inline]
-pub(super) fn owned(found: Found, index: usize, text: Text, mut scratch: Vec<u8>) -> Result<Value, ListError> {
-    match found {
-        Found::Str => match String::from_utf8(scratch) {
-            Ok(mut read) => {
-                read.truncate(without_padding(&read, text).len());
-                Ok(Value::Str(read))
-            }
-            Err(error) => Err(ListError::NotUtf8 { index, valid_up_to: error.utf8_error().valid_up_to() }),
-        },
-        Found::Bytes => {
-            if text == Text::Padded {
-                scratch.pop();
-            }
-            Ok(Value::Bytes(scratch))
-        }
-        number => borrowed(number, index, text, &[]).map(ValueRef::to_value),
-    }
-}
-
-/// Copies text into `scratch`, without the NULs at its end, and says whether it stood still meanwhile.
-#[inline]
+/// Copies text out and says how long it is without the NULs at its end; `None` if it did not stand still meanwhile.
+#[inline(always)]
 fn copy_text<M: Memory + ?Sized>(
     memory: &M,
     start: usize,
     len: usize,
-    scratch: &mut Vec<u8>,
+    scratch: &mut impl Scratch,
     unchanged: impl Fn() -> bool,
-) -> bool {
-    const CHUNK: usize = 64;
-    scratch.clear();
-    scratch.resize(len, 0);
-    memory.read(start, scratch);
+) -> Option<usize> {
+    let target = &mut scratch.room(len)[..len];
+    memory.read(start, target);
     fence(Ordering::Acquire); // pairs with the first Release fence in `store`
     if !unchanged() {
-        return false;
+        return None;
     }
     fence(Ordering::Acquire); // pairs with the second Release fence in `store`
-    let again = |(number, chunk): (usize, &[u8])| {
-        let mut copy = [0; CHUNK];
-        let copy = &mut copy[..chunk.len()];
-        memory.read(start + number * CHUNK, copy);
-        copy == chunk
-    };
-    let still = scratch.chunks(CHUNK).enumerate().all(again);
-    let end = scratch.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    scratch.truncate(end);
-    still
+    memory.is_still(start, target).then(|| end_of(target))
+}
+
+/// The length without the NULs at the end.
+#[inline(always)]
+fn end_of(text: &[u8]) -> usize {
+    // There are up to eight of them, if CPython or this crate made the list.
+    if let Some((rest, last)) = text.split_last_chunk::<WORD>()
+        && let word @ 1.. = u64::from_le(u64::from_ne_bytes(*last))
+    {
+        // The last character is in the highest byte.
+        return rest.len() + WORD - (word.leading_zeros() / 8) as usize;
+    }
+    text.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
 }
 
 /// Text without the character that padding appended, whatever it is.
-fn without_padding(read: &str, text: Text) -> &str {
+fn without_padding(read: &str) -> &str {
     let mut characters = read.chars();
-    if text == Text::Padded {
-        characters.next_back();
-    }
+    characters.next_back();
     characters.as_str()
 }
 
@@ -206,17 +280,34 @@ pub(super) fn write<M: MemoryMut + ?Sized>(
     value: ValueRef<'_>,
     text: Text,
 ) -> Result<(), ListError> {
+    // A number over one of its kind, the usual case, is one store. The rest is kept out of the caller's loop.
+    if let Some((kind, word)) = Kind::of_number(value)
+        && let Ok(slot) = geometry.slot(memory, index)
+        && slot.bytes >= kind.bytes()
+        && memory.read_word(geometry.format_at(index)) == kind.format()
+        && memory.read_byte(geometry.code_at(index)) == kind.code()
+    {
+        memory.write_word(slot.start, word);
+        return Ok(());
+    }
+    write_other(memory, geometry, index, value, text)
+}
+
+#[inline(never)]
+fn write_other<M: MemoryMut + ?Sized>(
+    memory: &M,
+    geometry: &Geometry,
+    index: usize,
+    value: ValueRef<'_>,
+    text: Text,
+) -> Result<(), ListError> {
     let slot = geometry.slot(memory, index)?;
     let (format_at, code_at) = (geometry.format_at(index), geometry.code_at(index));
     if let Some((kind, word)) = Kind::of_number(value) {
         if slot.bytes < kind.bytes() {
             return Err(ListError::ExceedsStorage { needed: kind.bytes(), available: slot.bytes });
         }
-        if memory.read_word(format_at) == kind.format() && memory.read_byte(code_at) == kind.code() {
-            memory.write_word(slot.start, word);
-        } else {
-            store(memory, format_at, code_at, kind, || memory.write_word(slot.start, word));
-        }
+        store(memory, format_at, code_at, kind, || memory.write_word(slot.start, word));
         return Ok(());
     }
     let bytes = text_bytes(value).unwrap_or_default();
@@ -251,7 +342,23 @@ fn store<M: MemoryMut + ?Sized>(memory: &M, format_at: usize, code_at: usize, ki
 }
 
 /// Text, its padding, and zeros up to the length of the format.
+#[inline]
 fn write_text<M: MemoryMut + ?Sized>(memory: &M, slot: Slot, len: usize, bytes: &[u8], padding: &[u8]) {
+    if len <= SHORT {
+        // Put together here, so that the memory is written once, and by whole words.
+        let mut whole = [0; SHORT];
+        let whole = &mut whole[..len];
+        whole[..bytes.len()].copy_from_slice(bytes);
+        for (place, &byte) in whole[bytes.len()..].iter_mut().zip(padding) {
+            *place = byte;
+        }
+        return memory.write(slot.start, whole);
+    }
+    write_long(memory, slot, len, bytes, padding);
+}
+
+#[inline(never)]
+fn write_long<M: MemoryMut + ?Sized>(memory: &M, slot: Slot, len: usize, bytes: &[u8], padding: &[u8]) {
     const ZEROS: [u8; 64] = [0; 64];
     memory.write(slot.start, bytes);
     let mut done = bytes.len();

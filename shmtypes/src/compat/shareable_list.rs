@@ -5,12 +5,27 @@ use super::{Dialect, Handle, List, Rename, SharedMemory, SharedMemoryOptions, Va
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Trust;
 use crate::segment::options::invalid;
+use core::cell::Cell;
 use core::fmt;
 use std::path::PathBuf;
 
 /// How often a value that another process is writing is waited for: the time of a few turns of the scheduler, in which
 /// a writer that was interrupted between two stores goes on.
 const TURNS: usize = 64;
+
+/// Whether to wait for a writer once more, after having done so.
+#[cold]
+fn wait(turns: &Cell<usize>) -> bool {
+    turns.set(turns.get() + 1);
+    std::thread::yield_now();
+    turns.get() <= TURNS
+}
+
+/// The same for one value.
+fn patience() -> impl FnMut() -> bool {
+    let turns = Cell::new(0);
+    move || wait(&turns)
+}
 
 /// A list of fixed length whose values change, also in kind: integers of 64 bits, floats, booleans, text, bytes and
 /// `None`. What a text's slot holds was fixed when the list was made.
@@ -185,17 +200,22 @@ impl ShareableList {
     }
 
     /// Reads again while another process is in the middle of a store.
-    #[inline]
+    #[inline(always)]
     fn patiently<R>(&self, mut read: impl FnMut() -> Result<R, ListError>) -> Result<R> {
-        let mut outcome = read();
-        for _ in 0..TURNS {
-            if !matches!(outcome, Err(ListError::Busy { .. })) {
-                break;
+        read().or_else(|error| self.read_again(error, read))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_again<R>(&self, mut error: ListError, mut read: impl FnMut() -> Result<R, ListError>) -> Result<R> {
+        let mut again = patience();
+        while matches!(error, ListError::Busy { .. }) && again() {
+            match read() {
+                Ok(result) => return Ok(result),
+                Err(next) => error = next,
             }
-            std::thread::yield_now();
-            outcome = read();
         }
-        outcome.map_err(|error| self.error(error))
+        Err(self.error(error))
     }
 
     #[cold]
@@ -218,9 +238,7 @@ impl ShareableList {
     /// As [`get`](Self::get).
     #[inline]
     pub fn get_ref<'s>(&self, index: isize, scratch: &'s mut Vec<u8>) -> Result<ValueRef<'s>> {
-        // Twice, because a borrow that is returned cannot be asked for again in a loop.
-        self.patiently(|| self.list.get(index, scratch).map(drop))?;
-        self.list.get(index, scratch).map_err(|error| self.error(error))
+        self.list.get_patiently(index, scratch, patience()).map_err(|error| self.error(error))
     }
 
     /// Stores a value, of whatever kind. Negative indices count from the end.
@@ -249,14 +267,17 @@ impl ShareableList {
     /// As [`get`](Self::get).
     #[inline]
     pub fn for_each(&self, mut visit: impl FnMut(usize, ValueRef<'_>)) -> Result<()> {
-        let mut scratch = Vec::new();
-        for index in 0..self.len() {
-            match self.list.get(index as isize, &mut scratch) {
-                Ok(value) => visit(index, value),
-                Err(_) => visit(index, self.get_ref(index as isize, &mut scratch)?),
-            }
-        }
-        Ok(())
+        // Each value is waited for anew.
+        let turns = Cell::new(0);
+        let visited = self.list.try_for_each_patiently(
+            |index, value| {
+                turns.set(0);
+                visit(index, value);
+                Ok(())
+            },
+            || wait(&turns),
+        );
+        visited.map_err(|error| self.error(error))
     }
 
     /// Copies of the values, in order.
