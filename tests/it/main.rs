@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod limits;
+mod lists;
 mod peers;
 mod regressions;
 

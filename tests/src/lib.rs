@@ -5,6 +5,7 @@ pub mod peer;
 pub mod props;
 pub mod python;
 pub mod scratch;
+pub mod stores;
 pub mod tour;
 pub mod words;
 pub mod world;
