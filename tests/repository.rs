@@ -77,9 +77,16 @@ fn modules_use_only_the_layers_below_them() {
 
 #[test]
 fn every_file_says_what_it_is() {
-    for folder in
-        ["shmtypes/src", "shmtypes-derive/src", "compat/src", "tests/src", "tests/it", "tests/derive", "examples"]
-    {
+    for folder in [
+        "shmtypes/src",
+        "shmtypes-derive/src",
+        "compat/src",
+        "tests/src",
+        "tests/it",
+        "tests/derive",
+        "examples",
+        "fuzz/fuzz_targets",
+    ] {
         for (path, text) in sources(folder) {
             let first = text.lines().next().unwrap_or_default();
             assert!(first.starts_with("//! "), "{}: starts with {first:?}", path.display());

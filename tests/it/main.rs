@@ -3,6 +3,7 @@
 mod bad_input;
 mod life;
 mod limits;
+mod lists;
 mod peers;
 mod regressions;
 

@@ -6,6 +6,7 @@ pub mod peer;
 pub mod props;
 pub mod python;
 pub mod scratch;
+pub mod stores;
 pub mod tour;
 pub mod trace;
 pub mod words;

@@ -1,6 +1,7 @@
 //! Hostile headers and schemas: every edge value in every field, random changes, and the corpus of the fuzz targets.
 
 use proptest::prelude::*;
+use shmtypes::compat::{List, pickle};
 use shmtypes::{Fault, Persist, ShmArray, ShmLayout};
 use shmtypes_tests::folder::Folder;
 use shmtypes_tests::props;
@@ -303,6 +304,41 @@ proptest! {
         let schema = &bytes[bytes.len().min(384)..bytes.len().min(448)];
         props::schema_bytes(schema.strip_suffix(&[0]).unwrap_or(schema));
     }
+}
+
+#[test]
+fn the_corpora_of_lists_and_pickles_hold_their_properties() {
+    type Property = fn(&[u8]);
+    let targets: [(&str, Property); 3] =
+        [("list_decode", props::list_bytes), ("list_edit", props::list_edits), ("pickle", props::pickle_bytes)];
+    for (target, property) in targets {
+        for (_, bytes) in corpus(target) {
+            property(&bytes);
+            for at in 0..bytes.len() {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1 << (at % 8);
+                property(&changed);
+                property(&bytes[..at]);
+            }
+        }
+    }
+    let lists = corpus("list_decode");
+    assert!(lists.iter().any(|(_, bytes)| List::attach(bytes.as_slice()).is_ok()), "no list any more");
+    assert!(corpus("pickle").iter().any(|(_, bytes)| pickle::parse(bytes).is_ok()), "no handle any more");
+}
+
+/// A target without a corpus would be replayed by nobody.
+#[test]
+fn every_fuzz_target_has_a_corpus() {
+    let targets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/fuzz_targets");
+    let mut found = 0;
+    for entry in fs::read_dir(targets).unwrap() {
+        let path = entry.unwrap().path();
+        let target = path.file_stem().unwrap().to_str().unwrap();
+        assert!(!corpus(target).is_empty());
+        found += 1;
+    }
+    assert_eq!(found, 5, "another target: replay its corpus here too");
 }
 
 /// The files of a corpus below fuzz/corpus.
