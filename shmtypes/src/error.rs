@@ -324,7 +324,11 @@ impl Error {
             K::OutOfRange { .. } | K::List(ListError::OutOfRange { .. }) => "IndexError",
             K::List(ListError::NotUtf8 { .. }) => "UnicodeDecodeError",
             K::List(ListError::TooLong { .. }) => "AssertionError",
-            K::List(ListError::TooLarge) | K::NoAddressSpace { .. } | K::SizeOverflow { .. } => "MemoryError",
+            K::List(ListError::TooLarge) => "MemoryError",
+            K::SizeOverflow { .. } => "OverflowError",
+            K::List(ListError::Truncated { .. } | ListError::Corrupt { .. } | ListError::UnknownFormat { .. }) => {
+                "struct.error"
+            }
             K::Pickle(_) => "pickle.UnpicklingError",
             K::InvalidName { .. }
             | K::InvalidOptions { .. }
@@ -513,6 +517,14 @@ impl From<Error> for std::io::Error {
             | ErrorKind::OutOfRange { .. }
             | ErrorKind::ShapeMismatch { .. }
             | ErrorKind::SizeOverflow { .. } => Io::InvalidInput,
+            ErrorKind::List(
+                ListError::OutOfRange { .. }
+                | ListError::ExceedsStorage { .. }
+                | ListError::TrailingNul { .. }
+                | ListError::WouldBeCut { .. }
+                | ListError::TooLong { .. },
+            ) => Io::InvalidInput,
+            ErrorKind::List(ListError::Busy { .. }) => Io::ResourceBusy,
             ErrorKind::NoSpace { .. } | ErrorKind::NoInodes => Io::StorageFull,
             ErrorKind::FileSizeLimit { .. } => Io::FileTooLarge,
             ErrorKind::NoAddressSpace { .. } => Io::OutOfMemory,

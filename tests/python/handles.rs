@@ -3,7 +3,8 @@
 use crate::with_each;
 use serde_json::json;
 use shmtypes::ShmLayout;
-use shmtypes::compat::{NdArray, Order, ShareableList, SharedMemory, Value};
+use shmtypes::compat::tracker::MessageForm;
+use shmtypes::compat::{NdArray, Order, ResourceTracker, ShareableList, SharedMemory, Value};
 use shmtypes_tests::python::{Python, hex, typed, unhex};
 use shmtypes_tests::scratch::Scratch;
 
@@ -114,4 +115,30 @@ fn handles_travel_as_pickles_in_both_directions() {
         }
         python.end();
     });
+}
+
+#[test]
+fn an_array_that_cannot_stand_where_it_is_wanted_leaves_no_block() {
+    let scratch = Scratch::new();
+    let options = || NdArray::<i64>::options().name(scratch.name("a"));
+    assert!(options().offset(1).create(&[2]).is_err());
+    assert!(options().create(&[0, usize::MAX, 2]).is_err());
+    assert!(options().create(&[usize::MAX, 2]).is_err());
+    assert!(scratch.left().is_empty());
+    let small = SharedMemory::create_named(&scratch.name("small"), 15).unwrap();
+    let error = NdArray::<i64>::open(small.name(), &[2]).unwrap_err();
+    assert!(error.to_string().contains("ends at byte 16, and the block has 15"), "{error}");
+}
+
+#[test]
+fn what_python_cannot_find_is_not_told_to_it() {
+    let scratch = Scratch::new();
+    std::fs::create_dir(scratch.path("dir")).unwrap();
+    let block = SharedMemory::options().dir(scratch.path("dir")).name("victim").create(8).unwrap();
+    let (_reader, writer) = std::io::pipe().unwrap();
+    let tracker = ResourceTracker::new(writer.into(), MessageForm::Simple);
+    assert!(block.track(&tracker).is_err() && block.to_pickle(4).is_err());
+    block.unlink().unwrap();
+    let odd = SharedMemory::create_named(&scratch.name("a:b"), 8).unwrap();
+    assert!(odd.track(&tracker).unwrap_err().to_string().contains("Json"));
 }

@@ -1,9 +1,9 @@
 //! One value: read until it stands still, written so that a reader can tell.
 //!
-//! Writer: code = -1; release fence; bytes, format; release fence; code. Reader: code, acquire fence, format, bytes;
-//! acquire fence; code, acquire fence, format again; for text, the bytes again, and code and format once more. The
-//! fences order the stores among each other, and the loads, which plain or volatile accesses do not on machines weaker
-//! than x86.
+//! Writer: code = -1; release fence; bytes; release fence; format; release fence; code. Reader: code, acquire fence,
+//! format, acquire fence, bytes; acquire fence; code, acquire fence, format again; for text, the bytes again, and code
+//! and format once more. The fences order the stores among each other, and the loads, which plain or volatile accesses
+//! do not on machines weaker than x86.
 //!
 //! Why the code comes first in the second look: an `int` that becomes a `float` keeps its code. Whoever has read the new
 //! bytes finds -1, or the code behind which the new format stands.
@@ -166,14 +166,15 @@ fn look<M: Memory + ?Sized>(
 ) -> Look {
     let (format_at, code_at) = (geometry.format_at(index), geometry.code_at(index));
     let code = memory.read_byte(code_at);
-    fence(Ordering::Acquire); // pairs with the second Release fence in `store`
+    fence(Ordering::Acquire); // pairs with the last Release fence in `store`
     let format = memory.read_word(format_at);
+    fence(Ordering::Acquire); // pairs with the Release fence between the bytes and the format in `store`
     let Some(kind) = Kind::parse(format, code).filter(|kind| kind.bytes() <= slot.bytes) else {
         return Look::Odd(format, code);
     };
     let unchanged = || {
         let same_code = memory.read_byte(code_at) == code;
-        fence(Ordering::Acquire); // pairs with the second Release fence in `store`
+        fence(Ordering::Acquire); // pairs with the last Release fence in `store`
         same_code && memory.read_word(format_at) == format
     };
     let found = match kind {
@@ -230,7 +231,7 @@ fn copy_text<M: Memory + ?Sized>(
     if !unchanged() {
         return None;
     }
-    fence(Ordering::Acquire); // pairs with the second Release fence in `store`
+    fence(Ordering::Acquire); // pairs with the last Release fence in `store`
     memory.is_still(start, target).then(|| end_of(target))
 }
 
@@ -334,10 +335,11 @@ fn write_other<M: MemoryMut + ?Sized>(
 #[inline]
 fn store<M: MemoryMut + ?Sized>(memory: &M, format_at: usize, code_at: usize, kind: Kind, bytes: impl FnOnce()) {
     memory.write_byte(code_at, CHANGING);
-    fence(Ordering::Release); // pairs with the Acquire fences behind the bytes in `read` and `copy_text`
+    fence(Ordering::Release); // pairs with the Acquire fences behind the bytes in `look` and `copy_text`
     bytes();
+    fence(Ordering::Release); // pairs with the Acquire fence between the format and the bytes in `look`
     memory.write_word(format_at, kind.format());
-    fence(Ordering::Release); // pairs with the Acquire fence in front of the bytes in `read`
+    fence(Ordering::Release); // pairs with the Acquire fences behind the code in `look`
     memory.write_byte(code_at, kind.code());
 }
 

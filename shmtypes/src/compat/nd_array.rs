@@ -8,6 +8,7 @@ use crate::layout::describe::Layout;
 use crate::layout::{InvalidBits, ShmLayout, ShmPod, ShmValue, ShmView, ShmZero, into_value};
 use crate::segment::Trust;
 use crate::segment::elements::Elements;
+use crate::segment::header::{PAGE, extent};
 use crate::segment::options::invalid;
 use core::fmt;
 use core::marker::PhantomData;
@@ -128,6 +129,7 @@ impl<T: ShmLayout> NdArrayOptions<T> {
         T: ShmZero,
     {
         let end = self.end(shape)?;
+        check_offset::<T>(self.offset)?;
         // NumPy has arrays without elements, Python has no blocks without bytes.
         NdArray::place(self.block.create(end.max(1))?, shape, self.order, self.offset)
     }
@@ -142,9 +144,18 @@ impl<T: ShmLayout> NdArrayOptions<T> {
 
     fn end(&self, shape: &[usize]) -> Result<usize> {
         let overflow = || Error::new(ErrorKind::SizeOverflow { elements: usize::MAX, element_size: size_of::<T>() });
+        // Also of an array without elements: strides are products of lengths.
+        extent(shape.iter().map(|&length| length as u64), size_of::<T>() as u64).ok_or_else(overflow)?;
         let len = elements(shape).ok_or_else(overflow)?;
         len.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_add(self.offset)).ok_or_else(overflow)
     }
+}
+
+fn check_offset<T>(offset: usize) -> Result<()> {
+    if align_of::<T>() > PAGE as usize || !offset.is_multiple_of(align_of::<T>()) {
+        return Err(invalid(&format!("a type aligned to {} cannot start at byte {offset}", align_of::<T>())));
+    }
+    Ok(())
 }
 
 fn elements(shape: &[usize]) -> Option<usize> {
@@ -195,7 +206,7 @@ impl<T: ShmLayout> NdArray<T> {
     /// Attaches to the block of this name, which holds an array of this shape in C order.
     ///
     /// # Errors
-    /// [`ErrorKind::Truncated`] if the block is too small, and as [`SharedMemory::open`].
+    /// [`ErrorKind::InvalidOptions`] if the block is too small, and as [`SharedMemory::open`].
     pub fn open(name: &str, shape: &[usize]) -> Result<Self> {
         Self::options().name(name).open(shape)
     }
@@ -203,20 +214,18 @@ impl<T: ShmLayout> NdArray<T> {
     /// The array of this shape and order that starts `offset` bytes into a block.
     ///
     /// # Errors
-    /// [`ErrorKind::Truncated`] if the block is too small, [`ErrorKind::InvalidOptions`] for an offset that the type is
-    /// not aligned at.
+    /// [`ErrorKind::InvalidOptions`] if the block is too small, or for an offset that the type is not aligned at.
     pub fn place(block: SharedMemory, shape: &[usize], order: Order, offset: usize) -> Result<Self> {
         const { assert!(size_of::<T>() != 0, "a type of size zero has no place in a block") };
         let options = NdArrayOptions::<T> { offset, ..Self::options() };
         let end = options.end(shape)?;
         if end > block.size() {
-            let (expected, found) = (end as u64, block.size() as u64);
-            return Err(Error::new(ErrorKind::Truncated { expected, found }).on(block.name()));
+            let reason = format!("an array of shape {shape:?} ends at byte {end}, and the block has {}", block.size());
+            return Err(invalid(&reason).on(block.name()));
         }
+        check_offset::<T>(offset)?;
         let first = block.as_ptr().wrapping_add(offset).cast::<T>();
-        if !first.is_aligned() {
-            return Err(invalid(&format!("a type aligned to {} cannot start at byte {offset}", align_of::<T>())));
-        }
+        assert!(first.is_aligned(), "a block starts at a page");
         let len = elements(shape).unwrap_or_default();
         // SAFETY: `offset + len * size_of::<T>()` is at most the size of the block, which stays mapped for reading and
         // writing as long as it lives; `first` is aligned, and the elements lie side by side; no references exist into

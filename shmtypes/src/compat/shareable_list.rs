@@ -50,7 +50,9 @@ fn patience() -> impl FnMut() -> bool {
 /// [`ListError::Busy`]. Two cases remain: between two looks of one read, two stores may lead back to the first kind
 /// (ABA), and two processes that store text into one slot at once may mix it. Python's own reader and writer know
 /// nothing of this: a read beside a Python writer gives a value or an error, but perhaps one of the new kind from the
-/// bytes of the old. `ShmList` has none of these gaps.
+/// bytes of the old, or, because it clears what it is about to write, a zero or a text that is empty or cut. Two writers of one
+/// value must agree among each other: stores of different kinds at once can leave the bytes of one under the kind of the
+/// other.
 ///
 /// A writer that is killed leaves the old value, the new one, or `Busy` until somebody stores the value anew.
 pub struct ShareableList {
@@ -361,6 +363,7 @@ impl ShareableList {
     /// # Errors
     /// [`ErrorKind::InvalidOptions`] for a protocol beyond 5.
     pub fn to_pickle(&self, protocol: u8) -> Result<Vec<u8>> {
+        self.shared_memory().check_known_to_python()?;
         let handle = Handle::ShareableList { name: self.name().to_owned() };
         pickle::emit(&handle, protocol).map_err(|error| invalid(&error.to_string()))
     }

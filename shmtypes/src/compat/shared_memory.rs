@@ -367,9 +367,20 @@ impl SharedMemory {
         let new = block_name(new)?;
         let to = self.directory.join(new.file_name());
         let renamed = self.check_name().and_then(|()| Ok(Directory::rename(&self.path(), &to, rename.into())?));
-        renamed.map_err(|error| error.on(self.name()))?;
+        renamed.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists { .. } => error.on(new.python_name()),
+            _ => error.on(self.name()),
+        })?;
         self.name = new;
         Ok(())
+    }
+
+    /// Python looks in /dev/shm only: elsewhere its name would mean another block, or none.
+    pub(super) fn check_known_to_python(&self) -> Result<()> {
+        if self.directory == Directory::shared_memory() {
+            return Ok(());
+        }
+        Err(invalid("Python knows no blocks outside of /dev/shm").on(self.name()))
     }
 
     /// Tells a Python resource tracker of this block: if the tracker's processes end without [`untrack`](Self::untrack),
@@ -378,6 +389,7 @@ impl SharedMemory {
     /// # Errors
     /// If the tracker is gone, or the name cannot be told to it.
     pub fn track(&self, tracker: &ResourceTracker) -> Result<()> {
+        self.check_known_to_python()?;
         tracker.send(Action::Register, &self.name.tracker_name())
     }
 
@@ -386,6 +398,7 @@ impl SharedMemory {
     /// # Errors
     /// As [`track`](Self::track).
     pub fn untrack(&self, tracker: &ResourceTracker) -> Result<()> {
+        self.check_known_to_python()?;
         tracker.send(Action::Unregister, &self.name.tracker_name())
     }
 
@@ -394,6 +407,7 @@ impl SharedMemory {
     /// # Errors
     /// [`ErrorKind::InvalidOptions`] for a protocol beyond 5.
     pub fn to_pickle(&self, protocol: u8) -> Result<Vec<u8>> {
+        self.check_known_to_python()?;
         let handle = Handle::SharedMemory { name: self.name().to_owned(), size: Some(self.size as u64) };
         pickle::emit(&handle, protocol).map_err(|error| invalid(&error.to_string()))
     }

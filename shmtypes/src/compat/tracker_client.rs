@@ -28,6 +28,11 @@ impl ResourceTracker {
     }
 
     pub(super) fn send(&self, action: Action, name: &str) -> Result<()> {
+        if self.form == MessageForm::Simple && MessageForm::fitting(name) == MessageForm::Json {
+            let reason =
+                "the simple form cannot say this name; use `MessageForm::Json` if the tracker's Python reads it";
+            return Err(Error::new(ErrorKind::InvalidOptions { reason: reason.to_owned() }).on(name));
+        }
         let bytes = message(action, name, self.form)
             .map_err(|error| Error::new(ErrorKind::InvalidOptions { reason: error.to_string() }).on(name))?;
         // One write of at most PIPE_BUF bytes: messages of several processes do not mix (pipe(7)).
