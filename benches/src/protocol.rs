@@ -5,31 +5,30 @@ use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl, open, posix_fallocat
 use nix::libc;
 use nix::sys::stat::{Mode, fstat, lstat};
 use nix::sys::uio::pread;
-use nix::unistd::{linkat, unlink};
+use nix::unistd::{geteuid, linkat, unlink};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
-/// The bytes that say who is attached and who removes.
+/// The byte that says who is attached; the next one says who removes.
 const LIFE: i64 = 1 << 62;
-const NAME: i64 = LIFE + 1;
 
-fn range(byte: i64, kind: i32) -> libc::flock {
+fn range(bytes: i64, kind: i32) -> libc::flock {
     libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: byte,
-        l_len: 1,
+        l_start: LIFE,
+        l_len: bytes,
         l_pid: 0,
     }
 }
 
-fn lock(file: &OwnedFd, byte: i64, kind: i32) -> nix::Result<i32> {
-    fcntl(file, FcntlArg::F_OFD_SETLK(&range(byte, kind)))
+fn attached(file: &OwnedFd) -> nix::Result<i32> {
+    fcntl(file, FcntlArg::F_OFD_SETLK(&range(1, libc::F_RDLCK)))
 }
 
 /// Asks who is attached.
 fn ask(file: &OwnedFd) -> nix::Result<i32> {
-    fcntl(file, FcntlArg::F_OFD_GETLK(&mut range(LIFE, libc::F_WRLCK)))
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut range(1, libc::F_WRLCK)))
 }
 
 fn open_guarded(path: &CStr) -> nix::Result<OwnedFd> {
@@ -39,7 +38,8 @@ fn open_guarded(path: &CStr) -> nix::Result<OwnedFd> {
 /// Without a name until complete, space reserved, marked as attached; then removed under both locks.
 pub(crate) fn create_and_drop(path: &CStr, bytes: usize) -> nix::Result<()> {
     let file = open("/dev/shm", OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::S_IRUSR | Mode::S_IWUSR)?;
-    lock(&file, LIFE, libc::F_RDLCK)?;
+    fstat(&file)?;
+    attached(&file)?;
     posix_fallocate(&file, 0, bytes as libc::off_t)?;
     let map = Map::new(&file, bytes)?;
     map.write_word();
@@ -47,25 +47,21 @@ pub(crate) fn create_and_drop(path: &CStr, bytes: usize) -> nix::Result<()> {
     drop((file, map));
     let file = open_guarded(path)?;
     let own = fstat(&file)?;
-    ask(&file)?;
-    lock(&file, NAME, libc::F_WRLCK)?;
-    lock(&file, LIFE, libc::F_WRLCK)?;
+    fcntl(&file, FcntlArg::F_OFD_SETLK(&range(2, libc::F_WRLCK)))?;
     if lstat(path)?.st_ino == own.st_ino { unlink(path) } else { Ok(()) }
 }
 
 /// Every check, the header by `pread`; with `leaving`, then the question whether this was the last attachment.
 pub(crate) fn attach_and_drop(path: &CStr, leaving: bool) -> nix::Result<u8> {
-    lstat(path)?;
     let file = open_guarded(path)?;
-    lock(&file, LIFE, libc::F_RDLCK)?;
-    let status = fstat(&file)?;
     let mut header = [0; 1024];
     pread(&file, &mut header, 0)?;
+    attached(&file)?;
+    let status = fstat(&file)?;
+    geteuid();
     drop((Map::new(&file, status.st_size as usize)?, file));
     if leaving {
-        let file = open_guarded(path)?;
-        fstat(&file)?;
-        ask(&file)?;
+        ask(&open_guarded(path)?)?;
     }
     Ok(header[0])
 }

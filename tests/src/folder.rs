@@ -3,10 +3,11 @@
 //! Listing and reaping are about all segments of a directory; a test that asserts on them has one of its own.
 
 use crate::scratch::Scratch;
-use shmtypes::{ArrayOptions, Persist, SegmentDirectory, ShmArray, ShmLayout};
+use shmtypes::{ArrayOptions, Detached, ErrorKind, Persist, SegmentDirectory, ShmArray, ShmLayout};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Where the header says at which byte the elements start (docs/format.md).
 const DATA_OFFSET: u64 = 48;
@@ -66,6 +67,29 @@ impl Folder {
     #[must_use]
     pub fn options<T: ShmLayout>(&self, name: &str) -> ArrayOptions<T> {
         ShmArray::options().dir(&self.path).name(name)
+    }
+
+    /// Closes the only attachment of a segment in the directory, whose name must go. A child that another test of this
+    /// process is just spawning may hold a copy of the mapping for a moment; then the name goes after that.
+    ///
+    /// # Panics
+    /// If the name stays.
+    pub fn close_last<T: ShmLayout>(&self, array: ShmArray<T>) {
+        let name = array.name().to_owned();
+        let outcome = array.close().expect("an attachment can be closed");
+        if outcome == Detached::StillInUse {
+            let start = Instant::now();
+            while let Err(error) = self.segments().reap_named(&name) {
+                if *error.kind() == ErrorKind::NotFound {
+                    break;
+                }
+                assert_eq!(*error.kind(), ErrorKind::InUse, "{error}");
+                assert!(start.elapsed() < Duration::from_secs(20), "{name} stays in use");
+                std::thread::yield_now();
+            }
+        } else {
+            assert_eq!(outcome, Detached::Removed);
+        }
     }
 
     /// The names in the directory, in order.

@@ -10,7 +10,7 @@ use crate::access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Trust;
 use crate::segment::attach::{check_kind, open};
-use crate::segment::file::NewFile;
+use crate::segment::file::{Naming, NewFile};
 use crate::segment::name::SegmentName;
 use crate::segment::options::{SegmentOptions, invalid};
 use crate::sys::{self, Access, Directory, Failure, FileId, Map};
@@ -149,7 +149,7 @@ impl SharedMemoryOptions {
         }
         let id = file.id();
         let file_name = given.as_ref().map(|name| SegmentName::of_block(name.file_name()));
-        let (_, location) = file.publish(&self.segment, file_name, fresh_name)?;
+        let (_, location) = file.publish(&self.segment, file_name, Naming { fresh: fresh_name, vacate: |_| false })?;
         let name = match (given, location) {
             (Some(given), _) => given,
             (None, Some(location)) => block_name(location.name.as_str())?,

@@ -2,20 +2,21 @@
 //!
 //! 1. Open, without following links, without waiting, and never creating. That is harmless for all but device nodes,
 //!    which only a privileged user can put there.
-//! 2. What was opened: regular, one name, a trusted owner, a sane size.
-//! 3. The header, read once with `pread` into private memory and checked there. All later bounds come from this copy.
+//! 2. The header, read once with `pread` into private memory and checked there. All later bounds come from this copy.
 //!    Nothing in it changes after publication, so that it may be read before the lock is held; who means another type
 //!    is never seen as attached.
-//! 4. The life lock. If a remover holds it, or has just taken the name away, start again.
+//! 3. The life lock. If a remover holds it, or has just taken the name away, start again.
+//! 4. What was opened: regular, one name, a trusted owner, a length that is that of the header, space reserved. One
+//!    question for all that, because each system call costs a twentieth of an attachment.
 //! 5. Map, and close the descriptor.
 
 use super::attachment::{Attachment, Location};
 use super::header::{HEADER_BYTES, HUGE_PAGES_GRANTED, Header};
-use super::liveness;
+use super::liveness::{self, Rung};
 use super::name::SegmentName;
 use super::options::SegmentOptions;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::{Access, Directory, File, Status};
+use crate::sys::{Access, Directory, File, Lock, LockBytes, Status};
 use nix::errno::Errno;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -42,19 +43,46 @@ fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, che
     let mut pause = Duration::from_micros(20);
     loop {
         let file = open(&options.directory, &path, access)?;
-        let status = file.status()?;
-        let header = check_file(options, &file, &status, check)?;
-        let rung = liveness::rung(&file, status.id)?;
-        if rung.lock_life(&file)? && file.status()?.links == 1 {
-            let location = Location { name, path, rung };
-            return map(options, file, &status, header, Some(location), access);
+        match read_claims(&file, check) {
+            Ok(header) => {
+                if let Some((status, rung)) = enter(&file)? {
+                    check_status(options, &status)?;
+                    check_header(options, &status, &header)?;
+                    let location = Location { name, path, rung, created_here: false };
+                    return map(options, file, &status, header, Some(location), access);
+                }
+            }
+            // What is wrong is told in the order that users expect: a file's kind and owner before its contents.
+            Err(_) => drop(check_file(options, &file, &file.status()?, check)?),
         }
         if start.get_or_insert_with(Instant::now).elapsed() > REMOVER_PATIENCE {
+            check_status(options, &file.status()?)?;
             return Err(Error::new(ErrorKind::Busy));
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(2));
     }
+}
+
+/// Step 3. `None` if the file's name is being removed, or gone.
+fn enter(file: &File) -> Result<Option<(Status, Rung)>> {
+    // Before it is known whether the file system has such locks, because most do, and the answer to both questions must
+    // come after the lock.
+    let locked = file.lock(LockBytes::LIFE, Lock::Shared);
+    if let Ok(false) = locked {
+        return Ok(None);
+    }
+    let mut status = file.status()?;
+    let rung = liveness::rung(file, &status)?;
+    if rung == Rung::WholeFile {
+        if !rung.lock_life(file)? {
+            return Ok(None);
+        }
+        status = file.status()?;
+    } else {
+        locked?;
+    }
+    Ok((status.links > 0).then_some((status, rung)))
 }
 
 /// Step 1. What cannot be opened because of its kind is told by it.
@@ -94,7 +122,7 @@ pub(crate) fn attach_descriptor(options: &SegmentOptions, descriptor: OwnedFd, c
     }
     if status.links > 0 {
         // A named segment: its name lives as long as this attachment, but is not for this process to remove.
-        let rung = liveness::rung(&file, status.id)?;
+        let rung = liveness::rung(&file, &status)?;
         if !rung.lock_life(&file)? {
             return Err(Error::new(ErrorKind::Busy));
         }
@@ -102,21 +130,31 @@ pub(crate) fn attach_descriptor(options: &SegmentOptions, descriptor: OwnedFd, c
     map(options, file, &status, header, None, Access::ReadWrite)
 }
 
-/// Steps 2 and 3.
-fn check_file(options: &SegmentOptions, file: &File, status: &Status, check: Check<'_>) -> Result<Header> {
+/// Steps 2 and 4 for a file whose status is known.
+fn check_file(options: &SegmentOptions, file: &File, status: &Status, check: Check<'_>) -> Result<Box<Header>> {
+    check_status(options, status)?;
+    let header = read_header(file, status, check)?;
+    check_header(options, status, &header)?;
+    Ok(header)
+}
+
+fn check_status(options: &SegmentOptions, status: &Status) -> Result<()> {
     check_kind(status)?;
     if status.links > 1 {
         return Err(Error::new(ErrorKind::HardLinked { links: status.links }));
     }
-    options.check_owner(status.owner)?;
-    let header = read_header(file, status, check)?;
+    options.check_owner(status.owner)
+}
+
+fn check_header(options: &SegmentOptions, status: &Status, header: &Header) -> Result<()> {
+    header.check_length(status.bytes).map_err(Error::new)?;
     if header.total_bytes > options.max_bytes {
         return Err(Error::new(ErrorKind::TooLarge { bytes: header.total_bytes, limit: options.max_bytes }));
     }
     if status.reserved < header.total_bytes {
         return Err(Error::new(ErrorKind::Sparse { bytes: header.total_bytes, reserved: status.reserved }));
     }
-    Ok(header)
+    Ok(())
 }
 
 /// Step 5.
@@ -124,7 +162,7 @@ fn map(
     options: &SegmentOptions,
     file: File,
     status: &Status,
-    header: Header,
+    header: Box<Header>,
     location: Option<Location>,
     access: Access,
 ) -> Result<Attachment> {
@@ -147,10 +185,19 @@ fn map(
 }
 
 /// Reads the header and the schema into private memory and checks both.
-pub(crate) fn read_header(file: &File, status: &Status, check: Check<'_>) -> Result<Header> {
+pub(crate) fn read_header(file: &File, status: &Status, check: Check<'_>) -> Result<Box<Header>> {
+    read(file, check, |bytes| Header::parse(bytes, status.bytes))
+}
+
+/// The same for a file of unknown length.
+fn read_claims(file: &File, check: Check<'_>) -> Result<Box<Header>> {
+    read(file, check, Header::parse_claims)
+}
+
+fn read(file: &File, check: Check<'_>, parse: impl Fn(&[u8]) -> Result<Box<Header>, ErrorKind>) -> Result<Box<Header>> {
     let mut first = [0; FIRST_READ];
     let filled = file.read_at(&mut first, 0)?;
-    let header = Header::parse(&first[..filled.min(HEADER_BYTES)], status.bytes).map_err(Error::new)?;
+    let header = parse(&first[..filled.min(HEADER_BYTES)]).map_err(Error::new)?;
     let (offset, bytes) = header.schema_range();
     let end = offset + bytes;
     if end <= filled as u64 {

@@ -16,6 +16,8 @@ pub(crate) struct Location {
     pub(crate) name: SegmentName,
     pub(crate) path: PathBuf,
     pub(crate) rung: Rung,
+    /// Whether this attachment gave the segment its name.
+    pub(crate) created_here: bool,
 }
 
 /// A mapped segment. Dropping it detaches: the last one out removes the name of an `UntilLastDetach` segment.
@@ -24,7 +26,7 @@ pub(crate) struct Attachment {
     /// `None` once detached.
     mapped: Option<Mapped>,
     /// The private copy of the header, from which all bounds come.
-    header: Header,
+    header: Box<Header>,
     /// The header's shape, as Rust counts.
     shape: [usize; MAX_DIMENSIONS],
     id: FileId,
@@ -42,7 +44,7 @@ struct Mapped {
 impl Attachment {
     pub(super) fn new(
         map: Map,
-        header: Header,
+        header: Box<Header>,
         id: FileId,
         location: Option<Location>,
         descriptor: Option<File>,
@@ -88,17 +90,17 @@ impl Attachment {
     pub(crate) fn close(attachment: Arc<Self>) -> Result<Detached> {
         // Of several threads that close their handles at once, exactly one gets the attachment.
         match Arc::into_inner(attachment) {
-            Some(mut attachment) => attachment.detach(),
+            Some(mut attachment) => attachment.detach(true),
             None => Ok(Detached::StillInUse),
         }
     }
 
-    fn detach(&mut self) -> Result<Detached> {
+    fn detach(&mut self, wanted: bool) -> Result<Detached> {
         let Some(mapped) = self.mapped.take() else { return Ok(Detached::StillInUse) };
         // Unmaps and closes: the life lock ends before the question whether anybody else holds one.
         drop(mapped);
         match self.location.take() {
-            Some(location) => detach::leave(&self.header, self.id, location),
+            Some(location) => detach::leave(&self.header, self.id, location, wanted),
             None => Ok(Detached::Unnamed),
         }
     }
@@ -107,6 +109,6 @@ impl Attachment {
 impl Drop for Attachment {
     fn drop(&mut self) {
         // There is nobody to tell. A name that stays is remembered, or found by `reap`.
-        let _ = self.detach();
+        let _ = self.detach(false);
     }
 }

@@ -9,7 +9,7 @@
 
 use super::attachment::Attachment;
 use super::detach::{self, Detached};
-use super::file::{self, NewFile};
+use super::file::{self, Naming, NewFile};
 use super::header::{
     Container, HEADER_BYTES, Header, MAX_DIMENSIONS, MAX_SCHEMA_BYTES, PAGE, Persist, REGION_ALIGN, extent,
 };
@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::ShmLayout;
 use crate::sys::{self, Access, Directory, Failure, Map};
 use nix::errno::Errno;
+use std::path::Path;
 
 /// What a container asks of a new segment.
 pub(crate) struct Plan<'a> {
@@ -26,13 +27,15 @@ pub(crate) struct Plan<'a> {
     pub(crate) shape: &'a [usize],
     /// Room for what changes but the data, in bytes.
     pub(crate) mutable_bytes: u32,
+    /// Whether the caller's values go in before it has its name.
+    pub(crate) filled: bool,
 }
 
 /// A segment without its name: nobody else can reach it.
 #[derive(Debug)]
 pub(crate) struct Draft {
     map: Map,
-    header: Header,
+    header: Box<Header>,
     schema: String,
     file: NewFile,
     name: Option<SegmentName>,
@@ -51,12 +54,30 @@ impl Draft {
         let schema = T::SCHEMA.to_json();
         let mut header = layout::<T>(options, plan, schema.len())?;
         detach::retry_deferred(None);
-        if let Some(name) = &name {
+        // Before anything is filled in vain. Without that, a small segment finds out when it takes its name, which costs
+        // nothing extra.
+        let look_first = plan.filled || header.total_bytes >= LOOK_FIRST;
+        if look_first && let Some(name) = &name {
             make_room(&options.directory, name)?;
         }
-
-        let file = NewFile::create(options, header.total_bytes)?;
-        let (map, granted) = file.reserve_and_map(options)?;
+        let reserve = || {
+            let file = NewFile::create(options, header.total_bytes)?;
+            let (map, granted) = file.reserve_and_map(options)?;
+            Ok::<_, Error>((file, map, granted))
+        };
+        let (file, map, granted) = match (reserve(), &name) {
+            // The space may be taken by a segment of that name, whose processes were all killed.
+            (Err(full), Some(name))
+                if !look_first && matches!(full.kind(), ErrorKind::NoSpace { .. } | ErrorKind::NoInodes) =>
+            {
+                if !make_room(&options.directory, name)? {
+                    return Err(full);
+                }
+                reserve()?
+            }
+            (reserved, _) => reserved?,
+        };
+        header.creator_uid = file.owner();
         header.optional_features = granted;
         if options.prefault {
             map.populate(Access::ReadWrite)?;
@@ -82,28 +103,36 @@ impl Draft {
         let Self { map, header, schema, file, name, options } = self;
         let id = file.id();
         // By a call, which is cheaper than the fault of a page that the mapping has not touched yet.
-        let front = [zerocopy::IntoBytes::as_bytes(&header), schema.as_bytes()].concat();
-        let published = file.write_front(&front).and_then(|()| file.publish(&options, name, SegmentName::fresh));
+        let front = [zerocopy::IntoBytes::as_bytes(&*header), schema.as_bytes()].concat();
+        let published = file.write_front(&front).and_then(|()| file.publish(&options, name, NAMING));
         let (file, location) = published.map_err(|error| error.on(options.name.as_deref().unwrap_or_default()))?;
         let keeps = location.as_ref().is_none_or(|location| location.rung.keeps_descriptor());
         Ok(Attachment::new(map, header, id, location, keeps.then_some(file), Access::ReadWrite))
     }
 }
 
-/// Fails early if the name is taken, and takes the name of a segment whose processes were all killed away.
-fn make_room(directory: &Directory, name: &SegmentName) -> Result<()> {
+const NAMING: Naming = Naming { fresh: SegmentName::fresh, vacate: is_orphan_removed };
+
+/// From this size on, a taken name is found before the space is reserved.
+const LOOK_FIRST: u64 = 64 << 10;
+
+/// Fails if the name is taken. Whether there was a segment of that name whose processes were all killed, which is gone.
+fn make_room(directory: &Directory, name: &SegmentName) -> Result<bool> {
     let path = directory.join(name.as_str());
     match Directory::status(&path) {
-        Err(Failure { errno: Errno::ENOENT, .. }) => Ok(()),
+        Err(Failure { errno: Errno::ENOENT, .. }) => Ok(false),
         Err(failure) => Err(super::directory::no_directory(directory, failure)),
-        Ok(_) => match super::directory::reap_orphan(&path) {
-            Ok(Detached::Removed | Detached::NameGone) => Ok(()),
-            _ => Err(file::taken(&path)),
-        },
+        Ok(_) if is_orphan_removed(&path) => Ok(true),
+        Ok(_) => Err(file::taken(&path)),
     }
 }
 
-fn layout<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, schema_bytes: usize) -> Result<Header> {
+/// Whether the name is free now that was taken by a segment whose processes were all killed.
+fn is_orphan_removed(path: &Path) -> bool {
+    matches!(super::directory::reap_orphan(path), Ok(Detached::Removed | Detached::NameGone))
+}
+
+fn layout<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, schema_bytes: usize) -> Result<Box<Header>> {
     let element_bytes = size_of::<T>();
     let elements = plan.shape.iter().try_fold(1_usize, |product, &length| product.checked_mul(length));
     let overflow = || {
@@ -153,9 +182,8 @@ fn layout<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, schema_bytes:
     header.creation_id = sys::random()?;
     header.boot_id = sys::boot_id();
     header.created_ns = sys::realtime_nanoseconds();
-    header.creator_start = sys::process_start();
     header.creator_pid = sys::process_id();
-    header.creator_uid = sys::effective_user();
+    header.creator_start = sys::process_start(header.creator_pid);
     header.set_type_name(T::SCHEMA.type_name().as_ref());
     Ok(header)
 }

@@ -17,7 +17,7 @@ use super::attachment::Location;
 use super::header::{Header, Persist};
 use super::liveness::Rung;
 use crate::error::{Error, Result};
-use crate::sys::{Access, Directory, Failure, File, FileId, Lock, LockByte};
+use crate::sys::{Access, Directory, Failure, File, FileId, Lock, LockBytes};
 use core::mem::offset_of;
 use nix::errno::Errno;
 use std::path::PathBuf;
@@ -59,6 +59,18 @@ pub(crate) struct Target {
     /// `None` for a file without a header.
     pub(crate) creation: Option<[u8; 16]>,
     pub(crate) rung: Rung,
+    pub(crate) guess: Guess,
+}
+
+/// What the outcome of a removal is likely to be, which decides what is asked first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guess {
+    /// Nobody is attached: both locks are tried at once, one call for three.
+    Last,
+    /// Somebody is attached, and nobody wants to know to what: a successor that is in use is `StillInUse` too.
+    InUse,
+    /// The answer must be exact.
+    None,
 }
 
 impl Target {
@@ -86,18 +98,29 @@ impl Target {
 /// How long to wait for another remover of the same segment, who needs a few system calls.
 const REMOVER_PATIENCE: Duration = Duration::from_millis(100);
 
-/// After the mapping is gone: removes the name if this was the last attachment.
-pub(crate) fn leave(header: &Header, id: FileId, location: Location) -> Result<Detached> {
+/// After the mapping is gone: removes the name if this was the last attachment. If the answer is not `wanted`, it may be
+/// `StillInUse` although the name denotes another segment by now.
+pub(crate) fn leave(header: &Header, id: FileId, location: Location, wanted: bool) -> Result<Detached> {
     retry_deferred(Some(id));
     if header.persist() == Persist::Keep {
         return Ok(Detached::Kept);
     }
-    let target = Target { path: location.path, id, creation: Some(header.creation_id), rung: location.rung };
+    let Location { name, path, rung, created_here } = location;
+    let guess = match (created_here, wanted) {
+        // Who creates is often alone; who attaches seldom.
+        (true, _) => Guess::Last,
+        (false, false) => Guess::InUse,
+        (false, true) => Guess::None,
+    };
+    // Nothing else can have got the file's number since it was unmapped, where numbers are not given out again.
+    let creation = (rung != Rung::Memory).then_some(header.creation_id);
+    let target = Target { path, id, creation, rung, guess };
     let outcome = remove(&target, Condition::Unattached);
     if !matches!(outcome, Ok(Detached::Removed | Detached::NameGone | Detached::LeftForOwner)) {
-        defer(Deferred::new(target));
+        // Until the next attempt, the file system itself may be another one.
+        defer(Deferred::new(Target { creation: Some(header.creation_id), ..target }));
     }
-    outcome.map_err(|failure| Error::from(failure).on(location.name.as_str()))
+    outcome.map_err(|failure| Error::from(failure).on(name.as_str()))
 }
 
 /// Removes the target's name if it still denotes the target.
@@ -109,35 +132,40 @@ pub(crate) fn remove(target: &Target, condition: Condition) -> Result<Detached, 
         Err(Failure { errno: Errno::EACCES | Errno::EPERM | Errno::EROFS, .. }) => return target.look(),
         Err(failure) => return Err(failure),
     };
+    let unattached = condition == Condition::Unattached;
+    let byte_locks = *rung != Rung::WholeFile;
+    // The usual answer first, which needs no lock: whoever is attached now asks again when leaving. An exclusive lock is
+    // another remover's, who may yet fail.
+    let in_use = || Ok::<_, Failure>(unattached && byte_locks && file.locked(LockBytes::LIFE)? == Some(Lock::Shared));
+    if target.guess == Guess::InUse && in_use()? {
+        return Ok(Detached::StillInUse);
+    }
     if file.status()?.id != *id {
         return Ok(Detached::NameGone);
     }
-    // The usual answer first, which needs no lock: whoever is attached now asks again when leaving. An exclusive lock is
-    // another remover's, who may yet fail.
-    if condition == Condition::Unattached
-        && *rung != Rung::WholeFile
-        && file.locked(LockByte::LIFE)? == Some(Lock::Shared)
-    {
+    let try_both = target.guess == Guess::Last && unattached && byte_locks;
+    let locked = try_both && file.lock(LockBytes::LIFE_AND_NAME, Lock::Exclusive)?;
+    if !locked && target.guess != Guess::InUse && in_use()? {
         return Ok(Detached::StillInUse);
     }
     // The number is not given out again as long as the file is open.
     if !target.is(&file)? {
         return Ok(Detached::NameGone);
     }
-    if *rung != Rung::WholeFile {
+    if !locked && byte_locks {
         let start = Instant::now();
-        while !file.lock(LockByte::NAME, Lock::Exclusive)? {
+        while !file.lock(LockBytes::NAME, Lock::Exclusive)? {
             if start.elapsed() > REMOVER_PATIENCE {
                 return Ok(Detached::StillInUse);
             }
             std::thread::sleep(Duration::from_micros(50));
         }
     }
-    if condition == Condition::Unattached {
+    if !locked && unattached {
         // Without waiting: whoever is attached removes the name when leaving.
         let nobody = match rung {
             Rung::WholeFile => file.lock_whole(Lock::Exclusive)?,
-            Rung::Mapping | Rung::Descriptor => file.lock(LockByte::LIFE, Lock::Exclusive)?,
+            Rung::Memory | Rung::Mapping | Rung::Descriptor => file.lock(LockBytes::LIFE, Lock::Exclusive)?,
         };
         if !nobody {
             return Ok(Detached::StillInUse);
@@ -176,6 +204,7 @@ static DEFERRED: Mutex<Vec<Deferred>> = Mutex::new(Vec::new());
 
 impl Deferred {
     fn new(target: Target) -> Self {
+        let target = Target { guess: Guess::None, ..target };
         Self { target, due: Instant::now() + FIRST_PAUSE, pause: FIRST_PAUSE }
     }
 }

@@ -5,8 +5,8 @@
 //! seems unattached. Nothing here touches a file that is no segment of this crate.
 
 use super::attach::{check_kind, read_header};
-use super::detach::{self, Condition, Detached, Target};
-use super::header::{Container, HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED, Header, Persist};
+use super::detach::{self, Condition, Detached, Guess, Target};
+use super::header::{Container, HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED, Persist};
 use super::liveness;
 use super::name::{SegmentName, is_temporary, shown};
 use crate::error::{Error, ErrorKind, Result};
@@ -57,7 +57,7 @@ pub struct SegmentInfo {
 pub struct Creator {
     /// Its process id, in its own process id namespace.
     pub pid: u32,
-    /// Its effective user id.
+    /// The user id that its file got: the file system user id, as a rule the effective one.
     pub uid: u32,
     /// When it started, in clock ticks since boot (field 22 of /proc/PID/stat).
     pub start_ticks: u64,
@@ -174,7 +174,7 @@ impl SegmentDirectory {
             owner: status.owner,
             mode: status.mode,
             persist: header.persist(),
-            attached: liveness::rung(&file, status.id)?.is_attached(&file)?,
+            attached: liveness::rung(&file, &status)?.is_attached(&file)?,
             huge_pages: match header.optional_features & (HUGE_PAGES_GRANTED | HUGE_PAGES_REFUSED) {
                 0 => HugePages::NotRequested,
                 HUGE_PAGES_GRANTED => HugePages::Granted,
@@ -250,9 +250,9 @@ impl SegmentDirectory {
                 Err(error) if matches!(error.kind(), ErrorKind::NotASegment { .. }) => return Err(error),
                 Err(_) => None,
             };
-            let rung = liveness::rung(&file, status.id)?;
+            let rung = liveness::rung(&file, &status)?;
             drop(file);
-            let target = Target { path: path.clone(), id: status.id, creation, rung };
+            let target = Target { path: path.clone(), id: status.id, creation, rung, guess: Guess::Last };
             match detach::remove(&target, condition)? {
                 Detached::Removed => Ok(()),
                 Detached::LeftForOwner => Err(Error::new(ErrorKind::PermissionDenied { operation: "remove the name" })),
@@ -304,16 +304,17 @@ pub(super) fn reap_orphan(path: &Path) -> Result<Detached> {
         Err(error) if *error.kind() == ErrorKind::NotFound => return Ok(Detached::NameGone),
         Err(error) => return Err(error),
     };
-    let header: Header = read_header(&file, &status, &|_, _| Ok(()))?;
+    let header = read_header(&file, &status, &|_, _| Ok(()))?;
     if header.persist() == Persist::Keep {
         return Ok(Detached::Kept);
     }
-    let rung = liveness::rung(&file, status.id)?;
+    let rung = liveness::rung(&file, &status)?;
     if rung.is_attached(&file)? {
         return Ok(Detached::StillInUse);
     }
     drop(file);
-    let target = Target { path: path.to_owned(), id: status.id, creation: Some(header.creation_id), rung };
+    let target =
+        Target { path: path.to_owned(), id: status.id, creation: Some(header.creation_id), rung, guess: Guess::Last };
     Ok(detach::remove(&target, Condition::Unattached)?)
 }
 
@@ -331,12 +332,12 @@ fn reap_unfinished(path: &Path) -> Result<Detached> {
     let status = file.status()?;
     // Before anything else is done to it: it may be a FIFO.
     check_kind(&status)?;
-    let rung = liveness::rung(&file, status.id)?;
+    let rung = liveness::rung(&file, &status)?;
     if rung.is_attached(&file)? {
         return Ok(Detached::StillInUse);
     }
     drop(file);
-    let target = Target { path: path.to_owned(), id: status.id, creation: None, rung };
+    let target = Target { path: path.to_owned(), id: status.id, creation: None, rung, guess: Guess::Last };
     Ok(detach::remove(&target, Condition::Unattached)?)
 }
 

@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 /// From this size on, memory that no file system limits is compared with what the machine has.
 const LARGE: u64 = 64 << 20;
 
-/// Files that may have to be made again because a reaper took their hidden name for an orphan's.
+/// Files that may have to be made again because a reaper took their hidden name for an orphan's, and names that may have
+/// to be asked for again because somebody else was faster.
 const PUBLICATION_ATTEMPTS: usize = 16;
 
 /// A file without its name: nobody else can reach it.
@@ -45,6 +46,15 @@ enum Place {
 #[derive(Debug)]
 struct HiddenName(Option<PathBuf>);
 
+/// How a kind of file comes by its name.
+#[derive(Clone, Copy)]
+pub(crate) struct Naming {
+    /// Makes names where none is given.
+    pub(crate) fresh: fn() -> Result<SegmentName>,
+    /// Takes a given name away from a file that nobody needs any more; `false` if it is needed.
+    pub(crate) vacate: fn(&Path) -> bool,
+}
+
 impl Drop for HiddenName {
     fn drop(&mut self) {
         if let Some(path) = &self.0 {
@@ -67,7 +77,7 @@ impl NewFile {
             && let Some(method) = options.directory.link_method(&file)
         {
             let status = file.status()?;
-            let rung = liveness::rung(&file, status.id)?;
+            let rung = liveness::rung(&file, &status)?;
             // Nobody can hold a lock on a file without a name.
             rung.lock_life(&file)?;
             return Ok(Self { file, status, place: Place::Linkable { method, rung }, total });
@@ -77,7 +87,7 @@ impl NewFile {
             let file = Directory::create_named(&path).map_err(|failure| no_room(options, total, failure))?;
             let hidden = HiddenName(Some(path));
             let status = file.status()?;
-            let rung = liveness::rung(&file, status.id)?;
+            let rung = liveness::rung(&file, &status)?;
             // Between the creation and this lock a reaper may take the file for an orphan; then another one is made.
             if rung.lock_life(&file)? && file.status()?.links == 1 {
                 return Ok(Self { file, status, place: Place::Hidden { hidden, rung }, total });
@@ -91,6 +101,11 @@ impl NewFile {
         Ok(self.file.write_at(bytes, 0)?)
     }
 
+    /// The user id of its owner.
+    pub(crate) fn owner(&self) -> u32 {
+        self.status.owner
+    }
+
     /// What tells the file from every other.
     pub(crate) fn id(&self) -> FileId {
         self.status.id
@@ -102,12 +117,12 @@ impl NewFile {
     }
 
     /// Gives the file its mode and its name, or fresh names until one is free. Returns the file, and where it stands
-    /// if it has a name.
+    /// if it has a name. A given name that is taken is asked of `naming.vacate`.
     pub(crate) fn publish(
         self,
         options: &SegmentOptions,
         name: Option<SegmentName>,
-        fresh: fn() -> Result<SegmentName>,
+        naming: Naming,
     ) -> Result<(File, Option<Location>)> {
         let Self { file, status, place, total } = self;
         if let Place::Unnamed = place {
@@ -122,9 +137,9 @@ impl NewFile {
         let location = match place {
             Place::Unnamed => return Err(Error::new(ErrorKind::Unnamed)),
             Place::Linkable { method, rung } => {
-                named(options, name, fresh, rung, total, |path| Directory::link(method, &file, path))?
+                named(options, name, naming, rung, total, |path| Directory::link(method, &file, path))?
             }
-            Place::Hidden { mut hidden, rung } => named(options, name, fresh, rung, total, |path| {
+            Place::Hidden { mut hidden, rung } => named(options, name, naming, rung, total, |path| {
                 let Some(from) = &hidden.0 else { return Ok(()) };
                 Directory::rename(from, path, RenameMode::NoReplace)?;
                 hidden.0 = None;
@@ -175,18 +190,24 @@ impl NewFile {
 fn named(
     options: &SegmentOptions,
     given: Option<SegmentName>,
-    fresh: fn() -> Result<SegmentName>,
+    naming: Naming,
     rung: Rung,
     total: u64,
     mut publish: impl FnMut(&Path) -> Result<(), Failure>,
 ) -> Result<Location> {
+    let mut attempts = 0;
     loop {
-        let name = given.clone().map_or_else(fresh, Ok)?;
+        let name = given.clone().map_or_else(naming.fresh, Ok)?;
         let path = options.directory.join(name.as_str());
         match publish(&path) {
-            Ok(()) => return Ok(Location { name, path, rung }),
+            Ok(()) => return Ok(Location { name, path, rung, created_here: true }),
             Err(Failure { errno: Errno::EEXIST, .. }) if given.is_none() => {}
-            Err(Failure { errno: Errno::EEXIST, .. }) => return Err(taken(&path)),
+            Err(Failure { errno: Errno::EEXIST, .. }) => {
+                attempts += 1;
+                if attempts > PUBLICATION_ATTEMPTS || !(naming.vacate)(&path) {
+                    return Err(taken(&path));
+                }
+            }
             Err(failure) => return Err(no_room(options, total, failure)),
         }
     }

@@ -150,8 +150,8 @@ pub enum Persist {
 
 impl Header {
     /// A header with the fields that are the same for every segment of this version.
-    pub(crate) fn template() -> Self {
-        let mut header = Self::new_zeroed();
+    pub(crate) fn template() -> Box<Self> {
+        let mut header = Box::new(Self::new_zeroed());
         header.magic = MAGIC;
         header.byte_order = BYTE_ORDER;
         header.format_version = FORMAT_VERSION;
@@ -163,16 +163,33 @@ impl Header {
     /// Reads and checks a header. `bytes` is a private copy of the start of a file that has `file_bytes` bytes.
     ///
     /// Safe on any bytes: gives a header whose regions lie inside the file, in order and aligned, or an error.
-    pub(crate) fn parse(bytes: &[u8], file_bytes: u64) -> Result<Self, ErrorKind> {
+    pub(crate) fn parse(bytes: &[u8], file_bytes: u64) -> Result<Box<Self>, ErrorKind> {
         if file_bytes == 0 {
             return Err(ErrorKind::NotASegment { found: "an empty file" });
         }
+        let header = Self::read(bytes, file_bytes)?;
+        header.check_length(file_bytes)?;
+        header.check_geometry()?;
+        Ok(header)
+    }
+
+    /// The same for a file of unknown length: the regions lie inside the length that the header claims.
+    pub(crate) fn parse_claims(bytes: &[u8]) -> Result<Box<Self>, ErrorKind> {
+        let header = Self::read(bytes, bytes.len() as u64)?;
+        header.check_geometry()?;
+        Ok(header)
+    }
+
+    fn read(bytes: &[u8], file_bytes: u64) -> Result<Box<Self>, ErrorKind> {
         if !bytes.starts_with(&MAGIC) {
             return Err(ErrorKind::NotASegment { found: "a file without its magic" });
         }
-        let Ok((header, _)) = Self::read_from_prefix(bytes) else {
+        let Some(bytes) = bytes.get(..HEADER_BYTES) else {
             return Err(ErrorKind::Truncated { expected: HEADER_BYTES as u64, found: file_bytes });
         };
+        // Copied once, and then moved as a pointer.
+        let mut header = Box::new(Self::new_zeroed());
+        header.as_mut_bytes().copy_from_slice(bytes);
         match header.byte_order {
             BYTE_ORDER => {}
             order if order == BYTE_ORDER.swap_bytes() => return Err(ErrorKind::ForeignByteOrder),
@@ -185,15 +202,18 @@ impl Header {
         if unknown != 0 {
             return Err(ErrorKind::UnknownFeatures { bits: unknown });
         }
-        if header.total_bytes > file_bytes {
-            return Err(ErrorKind::Truncated { expected: header.total_bytes, found: file_bytes });
-        }
-        header.check_geometry(file_bytes)?;
         Ok(header)
     }
 
-    fn check_geometry(&self, file_bytes: u64) -> Result<(), ErrorKind> {
-        check("total length", self.total_bytes, self.total_bytes == file_bytes)?;
+    /// Whether the file has the length that the header says.
+    pub(crate) fn check_length(&self, file_bytes: u64) -> Result<(), ErrorKind> {
+        if self.total_bytes > file_bytes {
+            return Err(ErrorKind::Truncated { expected: self.total_bytes, found: file_bytes });
+        }
+        check("total length", self.total_bytes, self.total_bytes == file_bytes)
+    }
+
+    fn check_geometry(&self) -> Result<(), ErrorKind> {
         let header_bytes = u64::from(self.header_bytes);
         check("header length", header_bytes, header_bytes >= HEADER_BYTES as u64 && aligned(header_bytes))?;
         check("persist policy", self.persist.into(), self.persist <= 1)?;

@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 /// The header of an array of 600 `f64` in 20 rows, with fixed identities.
-fn sample() -> Header {
+fn sample() -> Box<Header> {
     let mut header = Header::template();
     header.container = Container::Array.number();
     header.persist = 1;
@@ -31,7 +31,7 @@ fn sample() -> Header {
     header
 }
 
-fn parse(header: &Header) -> Result<Header, ErrorKind> {
+fn parse(header: &Header) -> Result<Box<Header>, ErrorKind> {
     Header::parse(header.as_bytes(), header.total_bytes)
 }
 

@@ -3,16 +3,18 @@
 //! Every attachment read-locks the life byte of the segment's file. On tmpfs an open file description lock lives as
 //! long as a *mapping* made from that description, even with the descriptor closed, and ends with exit, `kill -9` or
 //! exec: an attach count that no crash can corrupt, at no descriptor. Not every file system keeps that (overlayfs does
-//! not), so it is probed once per device, and there are two rungs below it.
+//! not), so it is probed once per mount, and there are two rungs below it.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::{self, Access, Failure, File, FileId, Lock, LockByte};
+use crate::sys::{self, Access, Failure, File, FileSystem, Lock, LockBytes, Status};
 use nix::errno::Errno;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What keeps the life lock on a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rung {
+    /// The mapping, on tmpfs, which gives no inode number out again.
+    Memory = 0,
     /// The mapping.
     Mapping = 1,
     /// A descriptor, kept open: the mapping does not.
@@ -23,14 +25,14 @@ pub(crate) enum Rung {
 
 impl Rung {
     pub(crate) fn keeps_descriptor(self) -> bool {
-        self != Self::Mapping
+        !matches!(self, Self::Memory | Self::Mapping)
     }
 
     /// Marks `file`'s segment as attached, as long as the description or its mapping lives. `false` while somebody
     /// removes it.
     pub(crate) fn lock_life(self, file: &File) -> Result<bool, Failure> {
         match self {
-            Self::Mapping | Self::Descriptor => file.lock(LockByte::LIFE, Lock::Shared),
+            Self::Memory | Self::Mapping | Self::Descriptor => file.lock(LockBytes::LIFE, Lock::Shared),
             Self::WholeFile => file.lock_whole(Lock::Shared),
         }
     }
@@ -38,55 +40,75 @@ impl Rung {
     /// Whether somebody is attached, as seen from a description of one's own.
     pub(crate) fn is_attached(self, file: &File) -> Result<bool, Failure> {
         match self {
-            Self::Mapping | Self::Descriptor => Ok(file.locked(LockByte::LIFE)?.is_some()),
+            Self::Memory | Self::Mapping | Self::Descriptor => Ok(file.locked(LockBytes::LIFE)?.is_some()),
             // There is no question without a trial lock here; it ends with the description.
             Self::WholeFile => Ok(!file.lock_whole(Lock::Exclusive)?),
         }
     }
 }
 
-/// What was found, as [`key`] and rung. A full table only costs further probes.
-static FOUND: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
+/// Rungs that were found, by a number that tells file systems apart: the rung is in the lowest two bits, the number in
+/// the others. A full table only costs further probes.
+struct Found([AtomicU64; 16]);
 
-/// Names a file system among those that were probed, in all bits but the lowest two. The kernel gives the device number
-/// of an unmounted file system to the next one, so the kind of file system is part of it.
-///
-/// `None` for a device number of more than 32 bits, which Linux does not have.
-fn key(file: &File, id: FileId) -> Result<Option<u64>> {
-    let kind = u64::from(file.file_system()?.0);
-    Ok(u32::try_from(id.device).ok().map(|device| u64::from(device) << 32 | (kind << 2 & 0xffff_fffc)))
+/// By the number of a mount, which is never given out again.
+static BY_MOUNT: Found = Found([const { AtomicU64::new(0) }; 16]);
+/// By device and kind, where mounts have no such numbers: the kernel gives the device number of an unmounted file system
+/// to the next one, so the kind is asked for each time.
+static BY_DEVICE: Found = Found([const { AtomicU64::new(0) }; 16]);
+
+impl Found {
+    fn get(&self, key: u64) -> Option<Rung> {
+        // Relaxed: an entry stands for itself, and every thread would find the same.
+        let mut entries = self.0.iter().map(|entry| entry.load(Ordering::Relaxed));
+        match entries.find(|entry| entry & !3 == key << 2)? & 3 {
+            0 => Some(Rung::Memory),
+            1 => Some(Rung::Mapping),
+            2 => Some(Rung::Descriptor),
+            _ => Some(Rung::WholeFile),
+        }
+    }
+
+    fn insert(&self, key: u64, rung: Rung) {
+        let new = key << 2 | rung as u64;
+        for entry in &self.0 {
+            // Relaxed: as in `get`.
+            match entry.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(other) if other == new => break,
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// The table and the key for the file system that a file is on, if it can be told from every other: numbers of more than
+/// 62 bits, and devices of more than 32, cannot, and do not occur. No key is 0, which marks a free entry.
+fn remembered(file: &File, status: &Status) -> Result<Option<(&'static Found, u64)>> {
+    if let Some(mount) = status.mount {
+        return Ok((mount != 0 && mount >> 62 == 0).then_some((&BY_MOUNT, mount)));
+    }
+    // Of the kind's 32 bits, 30 are kept.
+    let kind = u64::from(file.file_system()?.0) & 0x3fff_ffff;
+    let key = u32::try_from(status.id.device).map_or(0, |device| u64::from(device) << 30 | kind);
+    Ok((key != 0).then_some((&BY_DEVICE, key)))
 }
 
 /// The rung for the file system that `file`, which is a regular file, is on. Probes it the first time.
-pub(crate) fn rung(file: &File, id: FileId) -> Result<Rung> {
-    let Some(key) = key(file, id)? else { return probe(file) };
-    let known = |entry: u64| (entry & !3 == key).then_some(entry & 3);
-    for entry in &FOUND {
-        // Relaxed: the entry stands for itself, and every thread would find the same.
-        match known(entry.load(Ordering::Relaxed)) {
-            Some(1) => return Ok(Rung::Mapping),
-            Some(2) => return Ok(Rung::Descriptor),
-            Some(3) => return Ok(Rung::WholeFile),
-            _ => {}
-        }
+pub(crate) fn rung(file: &File, status: &Status) -> Result<Rung> {
+    let Some((found, key)) = remembered(file, status)? else { return probe(file) };
+    if let Some(rung) = found.get(key) {
+        return Ok(rung);
     }
     let rung = probe(file)?;
-    for entry in &FOUND {
-        let new = key | rung as u64;
-        // Relaxed: see above.
-        match entry.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => break,
-            Err(other) if known(other).is_some() => break,
-            Err(_) => {}
-        }
-    }
+    found.insert(key, rung);
     Ok(rung)
 }
 
 /// Locks a byte through a second description, maps that, closes it and asks whether the lock is still there.
 fn probe(file: &File) -> Result<Rung> {
     let random = sys::random()?;
-    let byte = LockByte::probe(u32::from_ne_bytes([random[0], random[1], random[2], random[3]]));
+    let byte = LockBytes::probe(u32::from_ne_bytes([random[0], random[1], random[2], random[3]]));
     // Without /proc the file cannot be opened anew; a kept descriptor works wherever byte locks do. Being out of
     // descriptors says nothing about the file system, and must not decide for the rest of the process.
     let second = match file.reopen(Access::ReadOnly) {
@@ -108,7 +130,11 @@ fn probe(file: &File) -> Result<Rung> {
             drop(second);
             let kept = file.locked(byte)?.is_some();
             drop(map);
-            Ok(if kept { Rung::Mapping } else { Rung::Descriptor })
+            Ok(match kept {
+                true if file.file_system()? == FileSystem::MEMORY => Rung::Memory,
+                true => Rung::Mapping,
+                false => Rung::Descriptor,
+            })
         }
         (Ok(_), _) => Ok(Rung::Descriptor),
         (Err(failure), second) => {

@@ -5,11 +5,12 @@
 //! user, and space never runs out.
 #![allow(unsafe_code, reason = "allocates the memory that stands for files")]
 
-use super::{Access, Failure, FileId, FileSystem, LinkMethod, Lock, LockByte, RenameMode, Space, Status};
+use super::{Access, Failure, FileId, FileSystem, LinkMethod, Lock, LockBytes, RenameMode, Space, Status};
 use nix::errno::Errno;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::ops::RangeBounds;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -95,6 +96,7 @@ impl Node {
         let bytes = state.contents.as_ref().map_or(0, |contents| contents.layout.size() as u64);
         Status {
             id: FileId { device: DEVICE, inode: self.inode },
+            mount: None,
             irregular: None,
             links: state.links,
             owner: USER,
@@ -224,30 +226,31 @@ impl File {
         Ok(())
     }
 
-    fn take(&self, byte: u64, lock: Lock) -> bool {
+    fn take(&self, bytes: impl RangeBounds<u64> + Iterator<Item = u64>, lock: Lock) -> bool {
         let mut state = held(&self.0.node.state);
         let conflict = |other: &(u64, u64, Lock)| {
-            other.0 != self.0.id && other.1 == byte && (other.2 == Lock::Exclusive || lock == Lock::Exclusive)
+            other.0 != self.0.id && bytes.contains(&other.1) && (other.2 == Lock::Exclusive || lock == Lock::Exclusive)
         };
         if state.locks.iter().any(conflict) {
             return false;
         }
-        state.locks.retain(|other| (other.0, other.1) != (self.0.id, byte));
-        state.locks.push((self.0.id, byte, lock));
+        state.locks.retain(|other| other.0 != self.0.id || !bytes.contains(&other.1));
+        state.locks.extend(bytes.map(|byte| (self.0.id, byte, lock)));
         true
     }
 
-    pub(crate) fn lock(&self, byte: LockByte, lock: Lock) -> Result<bool, Failure> {
-        Ok(self.take(byte.position(), lock))
+    pub(crate) fn lock(&self, bytes: LockBytes, lock: Lock) -> Result<bool, Failure> {
+        Ok(self.take(bytes.start()..bytes.start() + bytes.count(), lock))
     }
 
-    pub(crate) fn locked(&self, byte: LockByte) -> Result<Option<Lock>, Failure> {
+    pub(crate) fn locked(&self, bytes: LockBytes) -> Result<Option<Lock>, Failure> {
         let state = held(&self.0.node.state);
-        Ok(state.locks.iter().find(|lock| lock.0 != self.0.id && lock.1 == byte.position()).map(|lock| lock.2))
+        let asked = bytes.start()..bytes.start() + bytes.count();
+        Ok(state.locks.iter().find(|lock| lock.0 != self.0.id && asked.contains(&lock.1)).map(|lock| lock.2))
     }
 
     pub(crate) fn lock_whole(&self, lock: Lock) -> Result<bool, Failure> {
-        Ok(self.take(WHOLE_FILE, lock))
+        Ok(self.take(WHOLE_FILE..=WHOLE_FILE, lock))
     }
 
     pub(crate) fn reopen(&self, access: Access) -> Result<Self, Failure> {
@@ -443,6 +446,6 @@ pub(crate) fn boot_id() -> [u8; 16] {
     [0; 16]
 }
 
-pub(crate) fn process_start() -> u64 {
+pub(crate) fn process_start(_: u32) -> u64 {
     0
 }

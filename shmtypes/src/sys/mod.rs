@@ -83,10 +83,12 @@ impl FileSystem {
     }
 }
 
-/// What `fstat` says of a file.
+/// What the kernel says of a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Status {
     pub(crate) id: FileId,
+    /// The mount through which it was opened, by a number that is not given out again; `None` where the kernel has none.
+    pub(crate) mount: Option<u64>,
     /// `None` for a regular file, else what it is.
     pub(crate) irregular: Option<&'static str>,
     pub(crate) links: u64,
@@ -97,24 +99,33 @@ pub(crate) struct Status {
     pub(crate) reserved: u64,
 }
 
-/// A byte of a segment's file that carries a lock, far beyond the end of any file.
+/// Bytes of a segment's file that carry a lock, far beyond the end of any file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LockByte(u64);
+pub(crate) struct LockBytes {
+    start: u64,
+    count: u64,
+}
 
-impl LockByte {
+impl LockBytes {
     /// Read-locked by every attachment; a write lock means that nobody is attached.
-    pub(crate) const LIFE: Self = Self(1 << 62);
+    pub(crate) const LIFE: Self = Self { start: 1 << 62, count: 1 };
     /// Write-locked by whoever removes the name.
-    pub(crate) const NAME: Self = Self(Self::LIFE.0 + 1);
+    pub(crate) const NAME: Self = Self { start: Self::LIFE.start + 1, count: 1 };
+    /// The two bytes above, next to each other so that one call locks both.
+    pub(crate) const LIFE_AND_NAME: Self = Self { start: Self::LIFE.start, count: 2 };
     // Byte `LIFE + 16 + n` is the lock of participant slot `n`.
 
     /// A byte for asking how a file system treats locks; `random` keeps two askers apart.
     pub(crate) fn probe(random: u32) -> Self {
-        Self(Self::LIFE.0 + (1 << 32) + u64::from(random))
+        Self { start: Self::LIFE.start + (1 << 32) + u64::from(random), count: 1 }
     }
 
-    pub(crate) fn position(self) -> u64 {
-        self.0
+    pub(crate) fn start(self) -> u64 {
+        self.start
+    }
+
+    pub(crate) fn count(self) -> u64 {
+        self.count
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::kind;
 use nix::sys::stat::Mode;
-use shmtypes::{Detached, Error, ErrorKind, Fault, Persist};
+use shmtypes::{Error, ErrorKind, Fault, Persist};
 use shmtypes_tests::folder::Folder;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -129,7 +129,7 @@ fn a_file_with_two_names_is_no_segment() {
     assert_eq!(array.to_vec().unwrap(), [1, 2, 3], "who was attached before goes on");
     fs::remove_file(folder.file("b")).unwrap();
     assert_eq!(folder.options::<u64>("a").open().unwrap().len(), 3);
-    assert_eq!(array.close().unwrap(), Detached::Removed);
+    folder.close_last(array);
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn the_limit_on_attaching_is_the_greatest_size_that_attaches() {
         kind(folder.options::<u64>("a").max_bytes(0).open_read_only()),
         ErrorKind::TooLarge { bytes: total, limit: 0 }
     );
-    assert_eq!(array.close().unwrap(), Detached::Removed);
+    folder.close_last(array);
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn descriptors_of_other_things_are_refused() {
     let array = folder.options::<u64>("a").create(3).unwrap();
     let refused = ErrorKind::PermissionDenied { operation: "write through a read-only descriptor" };
     assert_eq!(kind(from(open(&folder.file("a"), false))), refused);
-    assert_eq!(array.close().unwrap(), Detached::Removed);
+    folder.close_last(array);
 }
 
 #[test]

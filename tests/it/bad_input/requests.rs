@@ -2,7 +2,7 @@
 
 use super::kind;
 use proptest::prelude::*;
-use shmtypes::{Detached, Error, ErrorKind, Fault, Persist, ShmArray, ShmStr, ShmZero};
+use shmtypes::{Error, ErrorKind, Fault, Persist, ShmArray, ShmStr, ShmZero};
 use shmtypes_tests::folder::Folder;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -103,7 +103,7 @@ fn shapes_that_do_not_fit_are_errors() {
     assert_eq!(kind(grid.dot(&line)), ErrorKind::ShapeMismatch { given: vec![5], expected: vec![2, 3] });
     let transposed = ndarray::Array2::<u64>::zeros((3, 2));
     assert_eq!(kind(grid.copy_from_ndarray(&transposed)), other(&[3, 2]));
-    assert_eq!(grid.close().unwrap(), Detached::Removed);
+    folder.close_last(grid);
 }
 
 /// Asks for `n` elements by every constructor that reserves before it writes.
@@ -235,7 +235,7 @@ fn arrays_without_elements_work_everywhere() {
             (folder.segments().inspect("a").unwrap().shape, folder.segments().list().unwrap().segments.len()),
             (vec![0], 1)
         );
-        assert_eq!(array.close().unwrap(), Detached::Removed);
+        folder.close_last(array);
     }
     is_empty_and_works(&ShmArray::options().unnamed().create(0).unwrap(), &[0]);
     assert!(folder.left().is_empty());
@@ -252,6 +252,6 @@ fn shapes_with_a_length_of_zero_work_everywhere() {
         let lengths: Vec<u64> = shape.iter().map(|&length| length as u64).collect();
         assert_eq!(folder.segments().inspect("a").unwrap().shape, lengths);
         assert!(array.get_nd(&vec![0; shape.len()]).is_err());
-        assert_eq!(array.close().unwrap(), Detached::Removed);
+        folder.close_last(array);
     }
 }

@@ -5,7 +5,7 @@ use shmtypes_tests::life::Folder;
 use shmtypes_tests::trace::{Call, calls, describe, injected, run};
 
 /// What creating, attaching and detaching ask of the kernel, without what the language's runtime asks.
-const RELEVANT: [&str; 18] = [
+const RELEVANT: [&str; 19] = [
     "openat",
     "linkat",
     "unlink",
@@ -18,6 +18,7 @@ const RELEVANT: [&str; 18] = [
     "flock",
     "fstat",
     "newfstatat",
+    "statx",
     "lstat",
     "mmap",
     "madvise",

@@ -70,6 +70,37 @@ fn the_last_page_is_used_and_the_next_one_is_no_space() {
     });
 }
 
+/// A small segment looks for its name last, when it takes it; a large one, or one with contents, first.
+#[test]
+fn what_a_killed_creator_left_makes_room_for_its_successor() {
+    let name = "limits::file_system::what_a_killed_creator_left_makes_room_for_its_successor";
+    inside(&private_shm("size=128k"), name, || {
+        let folder = Folder::new();
+        let orphan = |n: usize| {
+            let bytes = folder.bytes_of(n, Persist::UntilLastDetach, |i| i as u64);
+            fs::write(folder.file("a"), bytes).unwrap();
+        };
+        for n in [1, 5_000, 6_000, 14_000] {
+            for left in [1, n, 14_000] {
+                orphan(left);
+                folder.close_last(folder.options::<u64>("a").create(n).unwrap());
+            }
+            orphan(n);
+            folder.close_last(folder.options::<u64>("a").create_with(n, |slots| slots.fill(1)).unwrap());
+        }
+        // What is no orphan keeps its name, and a full file system is said to be full.
+        let bytes = folder.bytes_of(5_000, Persist::Keep, |i| i as u64);
+        fs::write(folder.file("a"), &bytes).unwrap();
+        for n in [1, 6_000, 10_000] {
+            assert_eq!(kind(folder.options::<u64>("a").create(n)), ErrorKind::AlreadyExists { owner: Some(0) });
+        }
+        let full = kind(folder.options::<u64>("b").create(12_000));
+        assert!(matches!(full, ErrorKind::NoSpace { .. }), "{full}");
+        assert_eq!(fs::read(folder.file("a")).unwrap(), bytes);
+        assert_eq!(folder.left(), ["a"]);
+    });
+}
+
 #[test]
 fn a_file_system_without_inodes_says_so() {
     inside(&private_shm("nr_inodes=8"), "limits::file_system::a_file_system_without_inodes_says_so", || {

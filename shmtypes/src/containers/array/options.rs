@@ -159,7 +159,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
     where
         T: ShmZero,
     {
-        publish(self.draft(n)?)
+        publish(self.draft(n, false)?)
     }
 
     /// See [`ShmArray::create_with`].
@@ -170,7 +170,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
     where
         T: ShmZero,
     {
-        let mut draft = self.draft(n)?;
+        let mut draft = self.draft(n, true)?;
         draft.lend(fill)?;
         publish(draft)
     }
@@ -187,7 +187,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
     where
         T: ShmZero,
     {
-        let mut draft = self.draft(n)?;
+        let mut draft = self.draft(n, true)?;
         draft.lend(fill)??;
         Ok(publish(draft)?)
     }
@@ -209,7 +209,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
         n: usize,
         value: impl FnMut(usize) -> Result<T, E>,
     ) -> Result<ShmArray<T>, E> {
-        let mut draft = self.draft(n)?;
+        let mut draft = self.draft(n, true)?;
         draft.write_each(value)?;
         Ok(publish(draft)?)
     }
@@ -222,7 +222,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
     where
         T: ShmValue,
     {
-        let mut draft = self.draft(values.len())?;
+        let mut draft = self.draft(values.len(), true)?;
         draft.copy_from_slice(values);
         publish(draft)
     }
@@ -312,9 +312,9 @@ impl<T: ShmLayout> ArrayOptions<T> {
         }
     }
 
-    fn draft(&self, n: usize) -> Result<Draft> {
+    fn draft(&self, n: usize, filled: bool) -> Result<Draft> {
         let shape = self.dimensions(n)?;
-        let plan = Plan { container: Container::Array, shape: &shape, mutable_bytes: MUTABLE_BYTES };
+        let plan = Plan { container: Container::Array, shape: &shape, mutable_bytes: MUTABLE_BYTES, filled };
         Draft::new::<T>(&self.segment, &plan)
     }
 }

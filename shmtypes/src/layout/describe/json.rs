@@ -64,7 +64,8 @@ pub(super) fn first_difference(node: &impl Node, stored: &[u8]) -> Option<usize>
 
 /// The JSON of `node`.
 pub(super) fn to_json(node: &impl Node) -> String {
-    let mut json = String::new();
+    // Room for all but large types.
+    let mut json = String::with_capacity(256);
     // A `String` takes everything.
     _ = write_json(node, &mut json);
     json

@@ -4,7 +4,7 @@ use super::super::{Access, DEFAULT_DIRECTORY, Failure, LinkMethod, RenameMode, S
 use super::File;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, open, renameat2};
-use nix::sys::stat::{Mode, lstat};
+use nix::sys::stat::Mode;
 use nix::unistd::{linkat, unlink};
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -34,12 +34,16 @@ impl Directory {
     }
 
     pub(crate) fn join(&self, name: &str) -> PathBuf {
-        self.path.join(name)
+        // In one allocation.
+        let mut path = PathBuf::with_capacity(self.path.as_os_str().len() + 1 + name.len());
+        path.push(&*self.path);
+        path.push(name);
+        path
     }
 
     /// What stands under a name, without opening it.
     pub(crate) fn status(path: &Path) -> Result<Status, Failure> {
-        lstat(path).map(Status::from).map_err(|errno| Failure { operation: "look up the name", errno })
+        super::status::of_name(path)
     }
 
     /// Opens what stands under a name.

@@ -1,6 +1,6 @@
 //! An open file description: contents, size, mode and byte locks.
 
-use super::super::{Access, Failure, FileSystem, Lock, LockByte, Status};
+use super::super::{Access, Failure, FileSystem, Lock, LockBytes, Status};
 use super::Map;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, posix_fallocate};
@@ -8,7 +8,7 @@ use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow};
-use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::sys::stat::{Mode, fchmod};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// From this size on, reserving blocks signals: kernels before 5.x give up with EINTR at every one, so that a timer
@@ -64,7 +64,7 @@ impl File {
     }
 
     pub(crate) fn status(&self) -> Result<Status, Failure> {
-        fstat(&self.descriptor).map(Status::from).map_err(|errno| Failure { operation: "fstat", errno })
+        super::status::of_descriptor(self.descriptor())
     }
 
     /// The kind of file system that the file is on (statfs(2), `f_type`).
@@ -160,24 +160,24 @@ impl File {
         Ok(())
     }
 
-    /// Takes a lock on one byte without waiting; `false` if somebody holds one that conflicts.
-    pub(crate) fn lock(&self, byte: LockByte, lock: Lock) -> Result<bool, Failure> {
+    /// Takes a lock on all of the bytes without waiting; `false` if somebody holds one that conflicts.
+    pub(crate) fn lock(&self, bytes: LockBytes, lock: Lock) -> Result<bool, Failure> {
         let kind = match lock {
             Lock::Shared => libc::F_RDLCK,
             Lock::Exclusive => libc::F_WRLCK,
         };
-        match fcntl(&self.descriptor, FcntlArg::F_OFD_SETLK(&byte_range(byte, kind))) {
+        match fcntl(&self.descriptor, FcntlArg::F_OFD_SETLK(&range(bytes, kind))) {
             Ok(_) => Ok(true),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
             Err(errno) => Err(Failure { operation: "lock the segment", errno }),
         }
     }
 
-    /// The lock that another description holds on the byte, if any. Takes none, so it disturbs nobody.
-    pub(crate) fn locked(&self, byte: LockByte) -> Result<Option<Lock>, Failure> {
-        let mut range = byte_range(byte, libc::F_WRLCK);
-        match fcntl(&self.descriptor, FcntlArg::F_OFD_GETLK(&mut range)) {
-            Ok(_) => Ok(match i32::from(range.l_type) {
+    /// A lock that another description holds on any of the bytes. Takes none, so it disturbs nobody.
+    pub(crate) fn locked(&self, bytes: LockBytes) -> Result<Option<Lock>, Failure> {
+        let mut question = range(bytes, libc::F_WRLCK);
+        match fcntl(&self.descriptor, FcntlArg::F_OFD_GETLK(&mut question)) {
+            Ok(_) => Ok(match i32::from(question.l_type) {
                 libc::F_UNLCK => None,
                 libc::F_RDLCK => Some(Lock::Shared),
                 _ => Some(Lock::Exclusive),
@@ -225,12 +225,12 @@ impl File {
     }
 }
 
-fn byte_range(byte: LockByte, kind: i32) -> libc::flock {
+fn range(bytes: LockBytes, kind: i32) -> libc::flock {
     libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: offset(byte.position()),
-        l_len: 1,
+        l_start: offset(bytes.start()),
+        l_len: offset(bytes.count()),
         // Must be 0 for locks of an open file description (fcntl(2)).
         l_pid: 0,
     }

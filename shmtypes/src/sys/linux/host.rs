@@ -92,11 +92,10 @@ fn parse_boot_id(text: &str) -> [u8; 16] {
     id
 }
 
-/// When this process started, in clock ticks since boot (field 22 of /proc/self/stat, proc_pid_stat(5)), or 0 where
+/// When this process, whose id is `pid`, started, in clock ticks since boot (field 22 of /proc/self/stat, proc_pid_stat(5)), or 0 where
 /// /proc is missing. Reading it costs 14 µs, so it is kept, with the process id because a fork changes both.
-pub(crate) fn process_start() -> u64 {
+pub(crate) fn process_start(pid: u32) -> u64 {
     static START: Mutex<(u32, u64)> = Mutex::new((0, 0));
-    let pid = process_id();
     // A forked child may have inherited the mutex locked; then it reads anew.
     if let Ok(kept) = START.try_lock()
         && kept.0 == pid
