@@ -179,11 +179,11 @@ fn layout<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, schema_bytes:
     for (stored, &length) in header.shape.iter_mut().zip(plan.shape) {
         *stored = length as u64;
     }
-    header.creation_id = sys::random()?;
     header.boot_id = sys::boot_id();
     header.created_ns = sys::realtime_nanoseconds();
     header.creator_pid = sys::process_id();
     header.creator_start = sys::process_start(header.creator_pid);
+    header.creation_id = sys::unique(header.creator_pid, header.created_ns)?;
     header.set_type_name(T::SCHEMA.type_name().as_ref());
     Ok(header)
 }

@@ -51,7 +51,7 @@ pub(crate) enum Condition {
 }
 
 /// The segment whose name is to go. Its device and inode number tell it from every file that exists at the same time;
-/// file systems on disks give the numbers of removed files out again, so it is known by its random creation id too.
+/// file systems on disks give the numbers of removed files out again, so it is known by its creation id too.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) path: PathBuf,
@@ -140,11 +140,12 @@ pub(crate) fn remove(target: &Target, condition: Condition) -> Result<Detached, 
     if target.guess == Guess::InUse && in_use()? {
         return Ok(Detached::StillInUse);
     }
-    if file.status()?.id != *id {
-        return Ok(Detached::NameGone);
-    }
     let try_both = target.guess == Guess::Last && unattached && byte_locks;
     let locked = try_both && file.lock(LockBytes::LIFE_AND_NAME, Lock::Exclusive)?;
+    let status = file.status()?;
+    if status.id != *id {
+        return Ok(Detached::NameGone);
+    }
     if !locked && target.guess != Guess::InUse && in_use()? {
         return Ok(Detached::StillInUse);
     }
@@ -171,10 +172,14 @@ pub(crate) fn remove(target: &Target, condition: Condition) -> Result<Detached, 
             return Ok(Detached::StillInUse);
         }
     }
-    match Directory::status(path) {
-        Ok(status) if status.id == *id => {}
-        Ok(_) | Err(Failure { errno: Errno::ENOENT, .. }) => return Ok(Detached::NameGone),
-        Err(failure) => return Err(failure),
+    // The file was opened by this name. If it had one name after the locks were taken, then this one, which nobody else
+    // may take away now.
+    if !locked || status.links != 1 {
+        match Directory::status(path) {
+            Ok(status) if status.id == *id => {}
+            Ok(_) | Err(Failure { errno: Errno::ENOENT, .. }) => return Ok(Detached::NameGone),
+            Err(failure) => return Err(failure),
+        }
     }
     match Directory::unlink(path) {
         Ok(()) => Ok(Detached::Removed),

@@ -27,7 +27,7 @@
 //!    176     4  mutable bytes
 //!    180     4  slot count           participant slots, 0 without locks
 //!    184     8  lock timeout         in milliseconds, 0 for none
-//!    192    16  creation id          random
+//!    192    16  creation id          unique: random, a count, the time
 //!    208    16  boot id
 //!    224     8  created              nanoseconds since 1970, for people
 //!    232     8  creator start        clock ticks since boot, for people

@@ -446,6 +446,10 @@ pub(crate) fn boot_id() -> [u8; 16] {
     [0; 16]
 }
 
+pub(crate) fn unique(_: u32, _: u64) -> Result<[u8; 16], Failure> {
+    random()
+}
+
 pub(crate) fn process_start(_: u32) -> u64 {
     0
 }

@@ -49,6 +49,29 @@ pub(crate) fn random() -> Result<[u8; 16], Failure> {
     Ok(bytes)
 }
 
+/// 16 bytes that no other call gives, in this process or another, without a system call for each: random bytes drawn
+/// once, or again after a fork, with a count and the time. (The time alone tells a child with its parent's process id
+/// apart, which a new process id namespace can have.)
+pub(crate) fn unique(pid: u32, nanoseconds: u64) -> Result<[u8; 16], Failure> {
+    static DRAWN: Mutex<Option<(u32, u128)>> = Mutex::new(None);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    // Only ever tried: a forked child may have inherited it locked. Then it draws anew.
+    let mut kept = DRAWN.try_lock().ok();
+    let base = match kept.as_deref() {
+        Some(&Some((owner, base))) if owner == pid => base,
+        _ => {
+            let base = u128::from_ne_bytes(random()?);
+            if let Some(kept) = &mut kept {
+                **kept = Some((pid, base));
+            }
+            base
+        }
+    };
+    // Relaxed: only that it differs counts.
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    Ok((base ^ (u128::from(count) << 64 | u128::from(nanoseconds))).to_ne_bytes())
+}
+
 /// The user id that the kernel shows for users that have none here, such as in a user namespace without a mapping.
 ///
 /// Read once, because it is asked for at every attach.

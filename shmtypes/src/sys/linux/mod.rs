@@ -10,6 +10,7 @@ pub(crate) use directory::Directory;
 pub(crate) use file::{File, Refusal};
 pub(crate) use host::{
     boot_id, effective_user, memory_bytes, overflow_user, process_id, process_start, random, realtime_nanoseconds,
+    unique,
 };
 pub(crate) use map::Map;
 
