@@ -30,30 +30,7 @@ pub trait Memory {
     /// The eight bytes at `offset` in one piece; `None` where that cannot be: no multiple of eight, or not inside.
     #[inline]
     fn whole_word(&self, offset: usize) -> Option<u64> {
-        let is_whole = offset.is_multiple_of(8) && self.len().checked_sub(8).is_some_and(|last| offset <= last);
-        is_whole.then(|| self.read_word(offset))
-    }
-
-    /// Copies words out, each in one piece, and says so; `false`, and nothing is copied, where that cannot be.
-    #[inline]
-    fn whole_words(&self, offset: usize, target: &mut [[u8; 8]]) -> bool {
-        let is_whole =
-            offset.is_multiple_of(8) && self.len().checked_sub(8 * target.len()).is_some_and(|last| offset <= last);
-        if is_whole {
-            for (number, word) in target.iter_mut().enumerate() {
-                *word = self.read_word(offset + 8 * number).to_ne_bytes();
-            }
-        }
-        is_whole
-    }
-
-    /// Whether the words at `offset` are these now; `false` where [`whole_words`](Memory::whole_words) says so.
-    #[inline]
-    fn are_whole_words(&self, offset: usize, seen: &[[u8; 8]]) -> bool {
-        let is_whole =
-            offset.is_multiple_of(8) && self.len().checked_sub(8 * seen.len()).is_some_and(|last| offset <= last);
-        is_whole
-            && seen.iter().enumerate().all(|(number, word)| self.read_word(offset + 8 * number).to_ne_bytes() == *word)
+        is_whole(self.len(), offset).then(|| self.read_word(offset))
     }
 
     /// Whether the bytes at `offset` are these now: reads them again, all or as far as the first difference.
@@ -85,12 +62,17 @@ pub trait MemoryMut: Memory {
     /// `None`.
     #[inline]
     fn write_whole_word(&self, offset: usize, word: u64) -> bool {
-        let is_whole = offset.is_multiple_of(8) && self.len().checked_sub(8).is_some_and(|last| offset <= last);
+        let is_whole = is_whole(self.len(), offset);
         if is_whole {
             self.write_word(offset, word);
         }
         is_whole
     }
+}
+
+/// Whether a word at `offset` lies at a multiple of eight and within `len` bytes.
+fn is_whole(len: usize, offset: usize) -> bool {
+    offset.is_multiple_of(8) && len.checked_sub(8).is_some_and(|last| offset <= last)
 }
 
 impl<M: Memory + ?Sized> Memory for &M {
@@ -113,14 +95,6 @@ impl<M: Memory + ?Sized> Memory for &M {
     #[inline]
     fn whole_word(&self, offset: usize) -> Option<u64> {
         (**self).whole_word(offset)
-    }
-    #[inline]
-    fn whole_words(&self, offset: usize, target: &mut [[u8; 8]]) -> bool {
-        (**self).whole_words(offset, target)
-    }
-    #[inline]
-    fn are_whole_words(&self, offset: usize, seen: &[[u8; 8]]) -> bool {
-        (**self).are_whole_words(offset, seen)
     }
     #[inline]
     fn is_still(&self, offset: usize, seen: &[u8]) -> bool {

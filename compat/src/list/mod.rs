@@ -40,7 +40,7 @@ pub use error::ListError;
 pub use layout::LayoutVersion;
 
 use crate::memory::{Memory, MemoryMut};
-use crate::value::{Value, ValueRef};
+use crate::value::{Needle, Value, ValueRef};
 use alloc::string::String;
 use alloc::vec::Vec;
 use kind::Kind;
@@ -143,6 +143,12 @@ pub struct List<M> {
     memory: M,
     geometry: Geometry,
     text: Text,
+}
+
+/// A function and no closure, because the compiler puts it into the caller's loop only if it is told to.
+#[inline(always)]
+fn owned<E>(value: ValueRef<'_>) -> Result<Value, E> {
+    Ok(value.to_value())
 }
 
 impl<M: Memory> List<M> {
@@ -263,13 +269,19 @@ impl<M: Memory> List<M> {
         again: impl FnMut() -> bool,
         fail: impl FnOnce(ListError) -> E,
     ) -> Result<Value, E> {
-        let mut scratch = slot::Local::new();
-        match self.position(index) {
-            Ok(position) => {
-                self.read(position, &mut scratch, again, |value| Ok(value.to_value()), |error| Err(fail(error)))
-            }
-            Err(error) => Err(fail(error)),
+        let position = match self.position(index) {
+            Ok(position) => position,
+            Err(error) => return Err(fail(error)),
+        };
+        let slot = self.geometry.good_slot(&self.memory, position);
+        // Most values are numbers, and memory for text takes as long to prepare as they to read.
+        let number =
+            slot.and_then(|slot| slot::Places::new(&self.geometry, position, slot).number(&self.memory, owned));
+        if let Some(number) = number {
+            return number;
         }
+        let (mut scratch, fail) = (slot::Local::new(), |error| Err(fail(error)));
+        slot::read(&self.memory, &self.geometry, position, slot, self.text, &mut scratch, again, owned, fail)
     }
 
     /// Visits every value. Text lies in private scratch memory for the time of the visit.
@@ -302,9 +314,9 @@ impl<M: Memory> List<M> {
     /// # Errors
     /// What can be wrong with a slot.
     pub fn count(&self, value: ValueRef<'_>) -> Result<usize, ListError> {
-        let mut count = 0;
+        let (mut count, needle) = (0, Needle::new(value));
         self.try_for_each(|_, other| {
-            count += usize::from(value.python_eq(other));
+            count += usize::from(needle.is(other));
             Ok::<(), ListError>(())
         })?;
         Ok(count)
@@ -324,7 +336,8 @@ impl<M: Memory> List<M> {
                 Self::Failed(error)
             }
         }
-        let outcome = self.try_for_each(|index, other| match value.python_eq(other) {
+        let needle = Needle::new(value);
+        let outcome = self.try_for_each(|index, other| match needle.is(other) {
             true => Err(Stop::Found(index)),
             false => Ok(()),
         });
@@ -369,7 +382,7 @@ impl<M: MemoryMut> List<M> {
     ///
     /// # Errors
     /// [`ListError::OutOfRange`], [`ListError::ExceedsStorage`], [`ListError::TrailingNul`]; then nothing was changed.
-    #[inline]
+    #[inline(always)]
     pub fn set(&self, index: isize, value: ValueRef<'_>) -> Result<(), ListError> {
         slot::write(&self.memory, &self.geometry, self.position(index)?, value, self.text)
     }

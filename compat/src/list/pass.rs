@@ -2,7 +2,7 @@
 //!
 //! Where one slot ends, the next one starts, so that each offset is fetched once.
 
-use super::layout::{Geometry, WORD};
+use super::layout::Geometry;
 use super::slot::{Local, Places, read};
 use super::{ListError, Text};
 use crate::memory::Memory;
@@ -10,6 +10,25 @@ use crate::value::ValueRef;
 
 /// The start of a slot that nobody has judged: no slot ends behind it.
 const UNKNOWN: u64 = u64::MAX;
+
+/// Kinds that have loops of their own.
+#[derive(Clone, Copy)]
+enum Run {
+    Numbers,
+    Texts,
+    None,
+}
+
+impl Run {
+    #[inline(always)]
+    fn of(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Int(_) | ValueRef::Float(_) => Self::Numbers,
+            ValueRef::Str(_) => Self::Texts,
+            _ => Self::None,
+        }
+    }
+}
 
 pub(super) struct Pass<'a, M: ?Sized> {
     memory: &'a M,
@@ -34,42 +53,50 @@ impl<'a, M: Memory + ?Sized> Pass<'a, M> {
         mut again: impl FnMut() -> bool,
     ) -> Result<(), E> {
         let mut scratch = Local::new();
-        let mut last_two = [false; 2];
+        let mut before = Run::None;
         while self.index < self.geometry.len {
-            let mut is_number = false;
+            let mut now = Run::None;
             let visit_any = |index, value: ValueRef<'_>| {
-                is_number = matches!(value, ValueRef::Int(_) | ValueRef::Float(_));
+                now = Run::of(value);
                 visit(index, value)
             };
             self.any(&mut scratch, visit_any, &mut again)?;
-            last_two = [last_two[1], is_number];
-            if last_two != [true; 2] {
-                continue;
+            // A run of values of one kind has a loop to itself: what others need would take the registers.
+            match (before, now) {
+                (Run::Numbers, Run::Numbers) => {
+                    while let Some(visited) =
+                        self.one(|places, memory, index| places.number(memory, |value| visit(index, value)))
+                    {
+                        visited?;
+                    }
+                }
+                (Run::Texts, Run::Texts) => {
+                    let text = self.text;
+                    while let Some(visited) = self.one(|places, memory, index| {
+                        places.text(memory, text, &mut scratch, |value| visit(index, value))
+                    }) {
+                        visited?;
+                    }
+                }
+                _ => {}
             }
-            // A run of numbers has a loop to itself: what other values need would take the registers.
-            while let Some(visited) = self.number(&mut visit) {
-                visited?;
-            }
+            before = now;
         }
         Ok(())
     }
 
-    /// Visits the next value if it is an integer or a float that stands still, and all is as usual.
+    /// Visits the next value by `look`, if there is one and all is as usual.
     #[inline(always)]
-    fn number<R>(&mut self, visit: &mut impl FnMut(usize, ValueRef<'_>) -> R) -> Option<R> {
+    fn one<R>(&mut self, look: impl FnOnce(Places, &M, usize) -> Option<R>) -> Option<R> {
         let index = self.index;
         if index >= self.geometry.len {
             return None;
         }
         let slot = self.geometry.good_slot_by_offsets(self.memory, index, self.start)?;
-        if slot.bytes < WORD {
-            return None;
-        }
-        Places::new(self.geometry, index, slot).number(self.memory, |value| {
-            self.start = self.geometry.start_behind(slot);
-            self.index = index + 1;
-            visit(index, value)
-        })
+        let visited = look(Places::new(self.geometry, index, slot), self.memory, index)?;
+        self.start = self.geometry.start_behind(slot);
+        self.index = index + 1;
+        Some(visited)
     }
 
     /// Visits the next value, whatever it is.

@@ -12,7 +12,7 @@
 //! copied twice in the middle of such a store, and looked only after its end, would find nothing changed. A first copy
 //! that has any byte of a store is followed by a look that sees -1, or the store complete; then the second copy differs.
 
-use super::kind::{AS_IT_IS, CHANGING, DECODE, FLOAT, INT, Kind, MAX_TEXT, text_format};
+use super::kind::{AS_IT_IS, BOOL, CHANGING, DECODE, FLOAT, INT, Kind, MAX_TEXT, text_format};
 use super::layout::{Geometry, Slot, WORD};
 use super::{ATTEMPTS, ListError, Text};
 use crate::memory::{Memory, MemoryMut};
@@ -171,13 +171,16 @@ pub(super) fn read<'s, M: Memory + ?Sized, R>(
         if code == DECODE
             && let Some(words) = places.short_words(format)
         {
-            let Some(len) = places.short_text(memory, format, code, &mut scratch.short()[..words]) else {
-                break 'quick None;
-            };
+            let target = &mut scratch.short()[..words];
+            let Some(len) = places.short_text(memory, format, code, target) else { break 'quick None };
             return match borrowed(Found::Str(len), index, text, scratch) {
                 Ok(value) => take(value),
                 Err(error) => fail(error),
             };
+        }
+        if code == AS_IT_IS && format == BOOL && slot.bytes >= WORD {
+            let Some(word) = places.word(memory, format, code) else { break 'quick None };
+            break 'quick Some(Found::Bool(word.to_ne_bytes()[7] != 0));
         }
         match places.second_look(memory, format, code, scratch) {
             Look::Found(found) => Some(found),
@@ -292,7 +295,7 @@ impl Places {
         take: impl FnOnce(ValueRef<'static>) -> R,
     ) -> Option<R> {
         let (format, code) = self.first_look(memory);
-        if code != AS_IT_IS {
+        if code != AS_IT_IS || self.slot.bytes < WORD {
             return None;
         }
         match format {
@@ -300,6 +303,24 @@ impl Places {
             FLOAT => Some(take(ValueRef::Float(f64::from_bits(self.word(memory, format, code)?)))),
             _ => None,
         }
+    }
+
+    /// What `take` makes of a short text that stands still.
+    #[inline(always)]
+    pub(super) fn text<'s, M: Memory + ?Sized, R>(
+        self,
+        memory: &M,
+        text: Text,
+        scratch: &'s mut Local,
+        take: impl FnOnce(ValueRef<'s>) -> R,
+    ) -> Option<R> {
+        let (format, code) = self.first_look(memory);
+        if code != DECODE {
+            return None;
+        }
+        let words = self.short_words(format)?;
+        let len = self.short_text(memory, format, code, &mut scratch.short()[..words])?;
+        borrowed(Found::Str(len), 0, text, scratch).ok().map(take)
     }
 
     /// How many words a text of this format has, if it is a short one that fills its slot, as nearly all do.
@@ -320,16 +341,18 @@ impl Places {
         target: &mut [[u8; WORD]],
     ) -> Option<usize> {
         let start = self.slot.start;
-        if !memory.whole_words(start, target) {
-            return None;
+        for (number, word) in target.iter_mut().enumerate() {
+            *word = memory.whole_word(start + number * WORD)?.to_ne_bytes();
         }
         fence(Ordering::Acquire); // pairs with the first Release fence in `store`
         if !self.are_still(memory, format, code) {
             return None;
         }
         fence(Ordering::Acquire); // pairs with the last Release fence in `store`
-        if !memory.are_whole_words(start, target) {
-            return None;
+        for (number, word) in target.iter().enumerate() {
+            if memory.whole_word(start + number * WORD)? != u64::from_ne_bytes(*word) {
+                return None;
+            }
         }
         fence(Ordering::Acquire); // pairs with the first Release fence in `store`
         self.are_still(memory, format, code).then(|| end_of(target.as_flattened()))
@@ -440,7 +463,7 @@ pub(super) fn check_end(bytes: &[u8], text: Text) -> Result<(), ListError> {
 }
 
 /// Stores a value at `index`, which is in range.
-#[inline]
+#[inline(always)]
 pub(super) fn write<M: MemoryMut + ?Sized>(
     memory: &M,
     geometry: &Geometry,
@@ -448,17 +471,72 @@ pub(super) fn write<M: MemoryMut + ?Sized>(
     value: ValueRef<'_>,
     text: Text,
 ) -> Result<(), ListError> {
-    // A number over one of its kind, the usual case, is one store. The rest is kept out of the caller's loop.
-    if let Some((kind, word)) = Kind::of_number(value)
-        && let Ok(slot) = geometry.slot(memory, index)
-        && slot.bytes >= kind.bytes()
+    // The usual cases. The rest is kept out of the caller's loop.
+    let is_written = match value {
+        ValueRef::Int(int) => write_number(memory, geometry, index, Kind::Int, int.cast_unsigned()),
+        ValueRef::Float(float) => write_number(memory, geometry, index, Kind::Float, float.to_bits()),
+        ValueRef::Str(str) => write_short_text(memory, geometry, index, DECODE, str.as_bytes(), text),
+        ValueRef::Bool(_) | ValueRef::None => {
+            Kind::of_number(value).is_some_and(|(kind, word)| write_number(memory, geometry, index, kind, word))
+        }
+        ValueRef::Bytes(_) => false,
+    };
+    if is_written { Ok(()) } else { write_other(memory, geometry, index, value, text) }
+}
+
+/// Stores a number over one of its kind, which is one store, and says whether it could.
+#[inline(always)]
+fn write_number<M: MemoryMut + ?Sized>(memory: &M, geometry: &Geometry, index: usize, kind: Kind, word: u64) -> bool {
+    let Some(slot) = geometry.good_slot(memory, index) else { return false };
+    slot.bytes >= kind.bytes()
         && memory.read_word(geometry.format_at(index)) == kind.format()
         && memory.read_byte(geometry.code_at(index)) == kind.code()
-    {
-        memory.write_word(slot.start, word);
-        return Ok(());
+        && memory.write_whole_word(slot.start, word)
+}
+
+/// Stores a short text over text that fills its slot, and says whether it could.
+#[inline(always)]
+fn write_short_text<M: MemoryMut + ?Sized>(
+    memory: &M,
+    geometry: &Geometry,
+    index: usize,
+    code: u8,
+    bytes: &[u8],
+    text: Text,
+) -> bool {
+    let Some(slot) = geometry.good_slot(memory, index) else { return false };
+    let places = Places::new(geometry, index, slot);
+    let format = memory.read_word(places.format_at);
+    let Some(words) = places.short_words(format) else { return false };
+    if words * WORD < bytes.len() || text == Text::Padded || check_end(bytes, text).is_err() {
+        return false;
     }
-    write_other(memory, geometry, index, value, text)
+    begin(memory, places);
+    // Word by word from where the text lies: put together in between, it would have to wait for the last of its bytes.
+    let (whole, rest) = bytes.as_chunks();
+    for (number, word) in whole.iter().enumerate() {
+        memory.write_word(slot.start + number * WORD, u64::from_ne_bytes(*word));
+    }
+    let mut done = whole.len();
+    if !rest.is_empty() {
+        memory.write_word(slot.start + done * WORD, last_word(bytes, rest));
+        done += 1;
+    }
+    for number in done..words {
+        memory.write_word(slot.start + number * WORD, 0);
+    }
+    finish(memory, places, format, code);
+    true
+}
+
+/// The `rest` of a text, behind its last whole word, and zeros.
+#[inline(always)]
+fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
+    match bytes.last_chunk() {
+        // The last eight bytes, of which the first were in the word before.
+        Some(last) => (u64::from_le(u64::from_ne_bytes(*last)) >> (8 * (WORD - rest.len()))).to_le(),
+        None => rest.iter().rev().fold(0_u64, |word, &byte| word << 8 | u64::from(byte)).to_le(),
+    }
 }
 
 #[inline(never)]
@@ -470,12 +548,14 @@ fn write_other<M: MemoryMut + ?Sized>(
     text: Text,
 ) -> Result<(), ListError> {
     let slot = geometry.slot(memory, index)?;
-    let (format_at, code_at) = (geometry.format_at(index), geometry.code_at(index));
+    let places = Places::new(geometry, index, slot);
     if let Some((kind, word)) = Kind::of_number(value) {
         if slot.bytes < kind.bytes() {
             return Err(ListError::ExceedsStorage { needed: kind.bytes(), available: slot.bytes });
         }
-        store(memory, format_at, code_at, kind, || memory.write_word(slot.start, word));
+        begin(memory, places);
+        memory.write_word(slot.start, word);
+        finish(memory, places, kind.format(), kind.code());
         return Ok(());
     }
     let bytes = text_bytes(value).unwrap_or_default();
@@ -486,7 +566,7 @@ fn write_other<M: MemoryMut + ?Sized>(
         return Err(ListError::ExceedsStorage { needed, available: slot.bytes });
     }
     // CPython keeps the format of a text, also one that is shorter than the slot, and cuts the new text to it.
-    let current = super::kind::text_len(memory.read_word(format_at)).filter(|&len| len <= slot.bytes);
+    let current = super::kind::text_len(memory.read_word(places.format_at)).filter(|&len| len <= slot.bytes);
     let len = match current {
         Some(len) if len >= needed || text == Text::AsCPython => len,
         _ if slot.bytes <= MAX_TEXT => slot.bytes,
@@ -494,20 +574,26 @@ fn write_other<M: MemoryMut + ?Sized>(
     };
     let kind = if matches!(value, ValueRef::Str(_)) { Kind::Str(len) } else { Kind::Bytes(len) };
     let bytes = &bytes[..bytes.len().min(len)];
-    store(memory, format_at, code_at, kind, || write_text(memory, slot, len, bytes, padding));
+    begin(memory, places);
+    write_text(memory, slot, len, bytes, padding);
+    finish(memory, places, kind.format(), kind.code());
     Ok(())
 }
 
-/// Stores a value behind the mark that says so.
-#[inline]
-fn store<M: MemoryMut + ?Sized>(memory: &M, format_at: usize, code_at: usize, kind: Kind, bytes: impl FnOnce()) {
-    memory.write_byte(code_at, CHANGING);
+/// Marks a value as one that changes, before its bytes are stored.
+#[inline(always)]
+fn begin<M: MemoryMut + ?Sized>(memory: &M, places: Places) {
+    memory.write_byte(places.code_at, CHANGING);
     fence(Ordering::Release); // pairs with the Acquire fences behind the bytes in `look` and `copy_text`
-    bytes();
+}
+
+/// Stores format and code, after the bytes, and so takes the mark away.
+#[inline(always)]
+fn finish<M: MemoryMut + ?Sized>(memory: &M, places: Places, format: u64, code: u8) {
     fence(Ordering::Release); // pairs with the Acquire fence between the format and the bytes in `look`
-    memory.write_word(format_at, kind.format());
+    memory.write_word(places.format_at, format);
     fence(Ordering::Release); // pairs with the Acquire fences behind the code in `look`
-    memory.write_byte(code_at, kind.code());
+    memory.write_byte(places.code_at, code);
 }
 
 /// Text, its padding, and zeros up to the length of the format.

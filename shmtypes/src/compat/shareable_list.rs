@@ -1,6 +1,7 @@
 //! A list of fixed length whose values change, as Python's `ShareableList`.
 
 use super::list::{AsValue, LayoutVersion, ListError, Text, encode_into, encoded_len};
+use super::value::Needle;
 use super::{Dialect, Handle, List, Rename, SharedMemory, SharedMemoryOptions, Value, ValueRef, pickle, repr};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Trust;
@@ -329,9 +330,8 @@ impl ShareableList {
     /// # Errors
     /// As [`get`](Self::get), for any value.
     pub fn count<'v>(&self, value: impl Into<ValueRef<'v>>) -> Result<usize> {
-        let value = value.into();
-        let mut count = 0;
-        self.for_each(|_, other| count += usize::from(value.python_eq(other)))?;
+        let (mut count, needle) = (0, Needle::new(value.into()));
+        self.for_each(|_, other| count += usize::from(needle.is(other)))?;
         Ok(count)
     }
 
