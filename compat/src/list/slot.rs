@@ -265,9 +265,9 @@ impl Places {
     #[inline(always)]
     fn first_look<M: Memory + ?Sized>(self, memory: &M) -> (u64, u8) {
         let code = memory.read_byte(self.code_at);
-        fence(Ordering::Acquire); // pairs with the last Release fence in `store`
+        fence(Ordering::Acquire); // pairs with the last Release fence in `finish`
         let format = memory.read_word(self.format_at);
-        fence(Ordering::Acquire); // pairs with the Release fence between the bytes and the format in `store`
+        fence(Ordering::Acquire); // pairs with the first Release fence in `finish`
         (format, code)
     }
 
@@ -275,7 +275,7 @@ impl Places {
     #[inline(always)]
     fn are_still<M: Memory + ?Sized>(self, memory: &M, format: u64, code: u8) -> bool {
         let same_code = memory.read_byte(self.code_at) == code;
-        fence(Ordering::Acquire); // pairs with the last Release fence in `store`
+        fence(Ordering::Acquire); // pairs with the last Release fence in `finish`
         same_code && memory.read_word(self.format_at) == format
     }
 
@@ -283,7 +283,7 @@ impl Places {
     #[inline(always)]
     fn word<M: Memory + ?Sized>(self, memory: &M, format: u64, code: u8) -> Option<u64> {
         let word = memory.whole_word(self.slot.start)?;
-        fence(Ordering::Acquire); // pairs with the first Release fence in `store`
+        fence(Ordering::Acquire); // pairs with the Release fence in `begin`
         self.are_still(memory, format, code).then_some(word)
     }
 
@@ -344,17 +344,17 @@ impl Places {
         for (number, word) in target.iter_mut().enumerate() {
             *word = memory.whole_word(start + number * WORD)?.to_ne_bytes();
         }
-        fence(Ordering::Acquire); // pairs with the first Release fence in `store`
+        fence(Ordering::Acquire); // pairs with the Release fence in `begin`
         if !self.are_still(memory, format, code) {
             return None;
         }
-        fence(Ordering::Acquire); // pairs with the last Release fence in `store`
+        fence(Ordering::Acquire); // pairs with the last Release fence in `finish`
         for (number, word) in target.iter().enumerate() {
             if memory.whole_word(start + number * WORD)? != u64::from_ne_bytes(*word) {
                 return None;
             }
         }
-        fence(Ordering::Acquire); // pairs with the first Release fence in `store`
+        fence(Ordering::Acquire); // pairs with the Release fence in `begin`
         self.are_still(memory, format, code).then(|| end_of(target.as_flattened()))
     }
 
@@ -376,7 +376,7 @@ impl Places {
                 if matches!(kind, Kind::Str(_)) { Found::Str(end) } else { Found::Bytes(end) }
             }
         };
-        fence(Ordering::Acquire); // pairs with the first Release fence in `store`
+        fence(Ordering::Acquire); // pairs with the Release fence in `begin`
         if self.are_still(memory, format, code) { Look::Found(found) } else { Look::Moved(kind.bytes()) }
     }
 }
@@ -417,11 +417,11 @@ fn copy_text<M: Memory + ?Sized>(
 ) -> Option<usize> {
     let target = &mut scratch.room(len)[..len];
     memory.read(start, target);
-    fence(Ordering::Acquire); // pairs with the first Release fence in `store`
+    fence(Ordering::Acquire); // pairs with the Release fence in `begin`
     if !unchanged() {
         return None;
     }
-    fence(Ordering::Acquire); // pairs with the last Release fence in `store`
+    fence(Ordering::Acquire); // pairs with the last Release fence in `finish`
     memory.is_still(start, target).then(|| end_of(target))
 }
 
@@ -584,15 +584,17 @@ fn write_other<M: MemoryMut + ?Sized>(
 #[inline(always)]
 fn begin<M: MemoryMut + ?Sized>(memory: &M, places: Places) {
     memory.write_byte(places.code_at, CHANGING);
-    fence(Ordering::Release); // pairs with the Acquire fences behind the bytes in `look` and `copy_text`
+    // Pairs with the Acquire fences behind the bytes, in `word`, `short_text`, `second_look` and `copy_text`.
+    fence(Ordering::Release);
 }
 
 /// Stores format and code, after the bytes, and so takes the mark away.
 #[inline(always)]
 fn finish<M: MemoryMut + ?Sized>(memory: &M, places: Places, format: u64, code: u8) {
-    fence(Ordering::Release); // pairs with the Acquire fence between the format and the bytes in `look`
+    fence(Ordering::Release); // pairs with the Acquire fence between the format and the bytes in `first_look`
     memory.write_word(places.format_at, format);
-    fence(Ordering::Release); // pairs with the Acquire fences behind the code in `look`
+    // Pairs with the Acquire fences behind the code, in `first_look` and `are_still`, and before the second copies.
+    fence(Ordering::Release);
     memory.write_byte(places.code_at, code);
 }
 
