@@ -27,6 +27,12 @@ pub trait Memory {
     /// The byte at `offset`.
     fn read_byte(&self, offset: usize) -> u8;
 
+    /// The eight bytes at `offset` in one piece; `None` where that cannot be: no multiple of eight, or not inside.
+    #[inline]
+    fn whole_word(&self, offset: usize) -> Option<u64> {
+        is_whole(self.len(), offset).then(|| self.read_word(offset))
+    }
+
     /// Whether the bytes at `offset` are these now: reads them again, all or as far as the first difference.
     #[inline]
     fn is_still(&self, offset: usize, seen: &[u8]) -> bool {
@@ -51,6 +57,22 @@ pub trait MemoryMut: Memory {
 
     /// Stores one byte.
     fn write_byte(&self, offset: usize, byte: u8);
+
+    /// Stores eight bytes in one piece and says so; `false`, and nothing is stored, where [`Memory::whole_word`] is
+    /// `None`.
+    #[inline]
+    fn write_whole_word(&self, offset: usize, word: u64) -> bool {
+        let is_whole = is_whole(self.len(), offset);
+        if is_whole {
+            self.write_word(offset, word);
+        }
+        is_whole
+    }
+}
+
+/// Whether a word at `offset` lies at a multiple of eight and within `len` bytes.
+fn is_whole(len: usize, offset: usize) -> bool {
+    offset.is_multiple_of(8) && len.checked_sub(8).is_some_and(|last| offset <= last)
 }
 
 impl<M: Memory + ?Sized> Memory for &M {
@@ -71,6 +93,10 @@ impl<M: Memory + ?Sized> Memory for &M {
         (**self).read_byte(offset)
     }
     #[inline]
+    fn whole_word(&self, offset: usize) -> Option<u64> {
+        (**self).whole_word(offset)
+    }
+    #[inline]
     fn is_still(&self, offset: usize, seen: &[u8]) -> bool {
         (**self).is_still(offset, seen)
     }
@@ -88,6 +114,10 @@ impl<M: MemoryMut + ?Sized> MemoryMut for &M {
     #[inline]
     fn write_byte(&self, offset: usize, byte: u8) {
         (**self).write_byte(offset, byte);
+    }
+    #[inline]
+    fn write_whole_word(&self, offset: usize, word: u64) -> bool {
+        (**self).write_whole_word(offset, word)
     }
 }
 

@@ -99,6 +99,45 @@ impl ValueRef<'_> {
     }
 }
 
+/// A value that many others are compared with, as [`python_eq`](ValueRef::python_eq) compares: what integers and floats
+/// are equal to it is found out once.
+#[derive(Clone, Copy, Debug)]
+pub struct Needle<'a> {
+    value: ValueRef<'a>,
+    /// The one integer.
+    int: Option<i64>,
+    /// The one float, or NaN, which no float is equal to.
+    float: f64,
+}
+
+impl<'a> Needle<'a> {
+    /// The value, prepared.
+    #[must_use]
+    pub fn new(value: ValueRef<'a>) -> Self {
+        let (int, float) = match value {
+            ValueRef::Int(int) => (Some(int), int as f64),
+            ValueRef::Bool(bool) => (Some(bool.into()), f64::from(bool)),
+            ValueRef::Float(float) => (Some(float as i64), float),
+            ValueRef::Str(_) | ValueRef::Bytes(_) | ValueRef::None => (None, f64::NAN),
+        };
+        // An integer may lie between two floats, and a float between two integers.
+        let int = int.filter(|&int| value.python_eq(ValueRef::Int(int)));
+        let float = if value.python_eq(ValueRef::Float(float)) { float } else { f64::NAN };
+        Self { value, int, float }
+    }
+
+    /// Whether Python says that `other` is equal to the value.
+    #[inline(always)]
+    #[must_use]
+    pub fn is(&self, other: ValueRef<'_>) -> bool {
+        match other {
+            ValueRef::Int(int) => self.int == Some(int),
+            ValueRef::Float(float) => self.float == float,
+            other => self.value.python_eq(other),
+        }
+    }
+}
+
 /// As Python's `repr`: `'text'`, `b'bytes'`, `1.0`, `True`, `None`.
 impl fmt::Display for ValueRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -203,6 +242,7 @@ impl<'a, const N: usize> From<&'a [u8; N]> for ValueRef<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::Needle;
     use super::ValueRef::{Bool, Bytes, Float, Int, None, Str};
 
     #[test]
@@ -233,9 +273,11 @@ mod tests {
         ];
         for (a, b) in equal {
             assert!(a.python_eq(b) && b.python_eq(a), "{a:?} == {b:?}");
+            assert!(Needle::new(a).is(b) && Needle::new(b).is(a), "{a:?} == {b:?}");
         }
         for (a, b) in different {
             assert!(!a.python_eq(b) && !b.python_eq(a), "{a:?} != {b:?}");
+            assert!(!Needle::new(a).is(b) && !Needle::new(b).is(a), "{a:?} != {b:?}");
         }
     }
 }

@@ -250,7 +250,7 @@ fn copies(list: &ShareableList) -> u64 {
     list.iter().fold(0, |sum, value| sum ^ digest(value.expect("nobody writes").as_ref()))
 }
 
-/// By the type that a caller has in hand: a text is borrowed, and `set` makes it its own.
+/// By the type that a caller has in hand.
 #[inline(always)]
 fn set(list: &ShareableList, at: usize, value: &Value) -> u64 {
     list.set(at as isize, value).expect("it fits");

@@ -24,15 +24,15 @@ pub(super) enum Kind {
     Bytes(usize),
 }
 
-const INT: u64 = u64::from_ne_bytes(*b"q\0\0\0\0\0\0\0");
-const FLOAT: u64 = u64::from_ne_bytes(*b"d\0\0\0\0\0\0\0");
-const BOOL: u64 = u64::from_ne_bytes(*b"xxxxxxx?");
-const NONE: u64 = u64::from_ne_bytes(*b"xxxxxx?x");
+pub(super) const INT: u64 = u64::from_ne_bytes(*b"q\0\0\0\0\0\0\0");
+pub(super) const FLOAT: u64 = u64::from_ne_bytes(*b"d\0\0\0\0\0\0\0");
+pub(super) const BOOL: u64 = u64::from_ne_bytes(*b"xxxxxxx?");
+pub(super) const NONE: u64 = u64::from_ne_bytes(*b"xxxxxx?x");
 
-const AS_IT_IS: u8 = 0;
-const DECODE: u8 = 1;
-const STRIP: u8 = 2;
-const TO_NONE: u8 = 3;
+pub(super) const AS_IT_IS: u8 = 0;
+pub(super) const DECODE: u8 = 1;
+pub(super) const STRIP: u8 = 2;
+pub(super) const TO_NONE: u8 = 3;
 
 /// The code of a value that is being written by this crate: -1, which CPython never writes, and for which its reader
 /// raises `KeyError` in place of returning something half written.
@@ -129,16 +129,16 @@ fn any_text_len(mut rest: u64) -> Option<usize> {
 
 /// The format of a text of `len` bytes, which are at most [`MAX_TEXT`].
 #[inline]
-fn text_format(len: usize) -> u64 {
+pub(super) const fn text_format(len: usize) -> u64 {
     debug_assert!(len <= MAX_TEXT);
-    if (10..100).contains(&len) {
-        let [tens, ones] = [len / 10, len % 10].map(|digit| u64::from(b'0') + digit as u64);
-        return u64::from_le(tens | ones << 8 | u64::from(b's') << 16);
+    if 10 <= len && len < 100 {
+        let (tens, ones) = (b'0' + (len / 10) as u8, b'0' + (len % 10) as u8);
+        return u64::from_ne_bytes([tens, ones, b's', 0, 0, 0, 0, 0]);
     }
-    let mut format = u64::from(b's');
+    let mut format = b's' as u64;
     let mut rest = len;
     loop {
-        format = format << 8 | u64::from(b'0' + (rest % 10) as u8);
+        format = format << 8 | (b'0' + (rest % 10) as u8) as u64;
         rest /= 10;
         if rest == 0 {
             return u64::from_le(format);

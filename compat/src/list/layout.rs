@@ -132,6 +132,52 @@ impl Geometry {
         Ok(Slot { start: self.data + start, bytes: end - start })
     }
 
+    /// The slot of value `index`, if its offsets are good.
+    #[inline(always)]
+    pub(super) fn good_slot<M: Memory + ?Sized>(&self, memory: &M, index: usize) -> Option<Slot> {
+        let before = match &self.slot_ends {
+            Some(ends) => index.checked_sub(1).map_or(0, |before| ends[before] as u64),
+            None => memory.whole_word((index + 1) * WORD)?,
+        };
+        // The end of the slot judges the start.
+        self.good_slot_from(memory, index, before)
+    }
+
+    /// The same, if the slot starts behind so many bytes of other slots.
+    #[inline(always)]
+    pub(super) fn good_slot_from<M: Memory + ?Sized>(&self, memory: &M, index: usize, start: u64) -> Option<Slot> {
+        match &self.slot_ends {
+            Some(ends) => self.slot_between(start, ends[index] as u64),
+            None => self.slot_between(start, memory.whole_word((index + 2) * WORD)?),
+        }
+    }
+
+    /// The same for a list of 3.9.
+    #[inline(always)]
+    pub(super) fn good_slot_by_offsets<M: Memory + ?Sized>(
+        &self,
+        memory: &M,
+        index: usize,
+        start: u64,
+    ) -> Option<Slot> {
+        if self.slot_ends.is_some() {
+            return None;
+        }
+        self.slot_between(start, memory.whole_word((index + 2) * WORD)?)
+    }
+
+    #[inline(always)]
+    fn slot_between(&self, start: u64, end: u64) -> Option<Slot> {
+        let is_good = start <= end && end <= self.data_bytes as u64;
+        is_good.then(|| Slot { start: self.data + start as usize, bytes: (end - start) as usize })
+    }
+
+    /// Where the slot behind this one starts, as [`good_slot_from`](Self::good_slot_from) wants it.
+    #[inline(always)]
+    pub(super) fn start_behind(&self, slot: Slot) -> u64 {
+        (slot.start - self.data + slot.bytes) as u64
+    }
+
     /// Where the format of value `index` stands.
     #[inline]
     pub(super) fn format_at(&self, index: usize) -> usize {

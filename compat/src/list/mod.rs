@@ -30,6 +30,7 @@ mod encode;
 mod error;
 mod kind;
 mod layout;
+mod pass;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -39,7 +40,7 @@ pub use error::ListError;
 pub use layout::LayoutVersion;
 
 use crate::memory::{Memory, MemoryMut};
-use crate::value::{Value, ValueRef};
+use crate::value::{Needle, Value, ValueRef};
 use alloc::string::String;
 use alloc::vec::Vec;
 use kind::Kind;
@@ -105,14 +106,35 @@ macro_rules! as_value {
 as_value! {
     crate::Value => |value| value.as_ref(),
     ValueRef<'_> => |value| *value,
-    i64 => |value| ValueRef::Int(*value),
+    i8 => |value| ValueRef::Int((*value).into()),
+    i16 => |value| ValueRef::Int((*value).into()),
     i32 => |value| ValueRef::Int((*value).into()),
+    i64 => |value| ValueRef::Int(*value),
+    u8 => |value| ValueRef::Int((*value).into()),
+    u16 => |value| ValueRef::Int((*value).into()),
+    u32 => |value| ValueRef::Int((*value).into()),
+    f32 => |value| ValueRef::Float((*value).into()),
     f64 => |value| ValueRef::Float(*value),
     bool => |value| ValueRef::Bool(*value),
     str => |text| ValueRef::Str(text),
     String => |text| ValueRef::Str(text),
     [u8] => |bytes| ValueRef::Bytes(bytes),
     Vec<u8> => |bytes| ValueRef::Bytes(bytes),
+    () => |_none| ValueRef::None,
+}
+
+impl<const N: usize> AsValue for [u8; N] {
+    #[inline]
+    fn as_value(&self) -> ValueRef<'_> {
+        ValueRef::Bytes(self)
+    }
+}
+
+impl<T: AsValue> AsValue for Option<T> {
+    #[inline]
+    fn as_value(&self) -> ValueRef<'_> {
+        self.as_ref().map_or(ValueRef::None, AsValue::as_value)
+    }
 }
 
 /// A list in some memory.
@@ -121,6 +143,12 @@ pub struct List<M> {
     memory: M,
     geometry: Geometry,
     text: Text,
+}
+
+/// A function and no closure, because the compiler puts it into the caller's loop only if it is told to.
+#[inline(always)]
+fn owned<E>(value: ValueRef<'_>) -> Result<Value, E> {
+    Ok(value.to_value())
 }
 
 impl<M: Memory> List<M> {
@@ -201,24 +229,23 @@ impl<M: Memory> List<M> {
         scratch: &'s mut Vec<u8>,
         again: impl FnMut() -> bool,
     ) -> Result<ValueRef<'s>, ListError> {
-        let position = self.position(index)?;
-        let found = self.find(position, scratch, again)?;
-        slot::borrowed(found, position, self.text, scratch)
+        match self.position(index) {
+            Ok(position) => self.read(position, scratch, again, Ok, Err),
+            Err(error) => Err(error),
+        }
     }
 
     #[inline(always)]
-    fn find(
+    fn read<'s, R>(
         &self,
         position: usize,
-        scratch: &mut impl slot::Scratch,
-        mut again: impl FnMut() -> bool,
-    ) -> Result<slot::Found, ListError> {
-        loop {
-            match slot::read(&self.memory, &self.geometry, position, scratch) {
-                Err(ListError::Busy { .. }) if again() => {}
-                outcome => return outcome,
-            }
-        }
+        scratch: &'s mut impl slot::Scratch,
+        again: impl FnMut() -> bool,
+        take: impl FnOnce(ValueRef<'s>) -> R,
+        fail: impl FnOnce(ListError) -> R,
+    ) -> R {
+        let slot = self.geometry.good_slot(&self.memory, position);
+        slot::read(&self.memory, &self.geometry, position, slot, self.text, scratch, again, take, fail)
     }
 
     /// Copies a value out, with text of its own.
@@ -227,10 +254,34 @@ impl<M: Memory> List<M> {
     /// As [`get`](Self::get).
     #[inline(always)]
     pub fn get_value(&self, index: isize) -> Result<Value, ListError> {
-        let position = self.position(index)?;
-        let mut scratch = slot::Local::new();
-        let found = self.find(position, &mut scratch, || false)?;
-        slot::borrowed(found, position, self.text, &scratch).map(ValueRef::to_value)
+        self.get_value_patiently(index, || false, |error| error)
+    }
+
+    /// The same, but a value that is [`ListError::Busy`] is read again as long as `again` says so, and the error is
+    /// what `fail` makes of it.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    #[inline(always)]
+    pub fn get_value_patiently<E>(
+        &self,
+        index: isize,
+        again: impl FnMut() -> bool,
+        fail: impl FnOnce(ListError) -> E,
+    ) -> Result<Value, E> {
+        let position = match self.position(index) {
+            Ok(position) => position,
+            Err(error) => return Err(fail(error)),
+        };
+        let slot = self.geometry.good_slot(&self.memory, position);
+        // Most values are numbers, and memory for text takes as long to prepare as they to read.
+        let number =
+            slot.and_then(|slot| slot::Places::new(&self.geometry, position, slot).number(&self.memory, owned));
+        if let Some(number) = number {
+            return number;
+        }
+        let (mut scratch, fail) = (slot::Local::new(), |error| Err(fail(error)));
+        slot::read(&self.memory, &self.geometry, position, slot, self.text, &mut scratch, again, owned, fail)
     }
 
     /// Visits every value. Text lies in private scratch memory for the time of the visit.
@@ -252,15 +303,10 @@ impl<M: Memory> List<M> {
     #[inline]
     pub fn try_for_each_patiently<E: From<ListError>>(
         &self,
-        mut visit: impl FnMut(usize, ValueRef<'_>) -> Result<(), E>,
-        mut again: impl FnMut() -> bool,
+        visit: impl FnMut(usize, ValueRef<'_>) -> Result<(), E>,
+        again: impl FnMut() -> bool,
     ) -> Result<(), E> {
-        let mut scratch = slot::Local::new();
-        for index in 0..self.len() {
-            let found = self.find(index, &mut scratch, &mut again)?;
-            visit(index, slot::borrowed(found, index, self.text, &scratch)?)?;
-        }
-        Ok(())
+        pass::Pass::new(&self.memory, &self.geometry, self.text).run(visit, again)
     }
 
     /// How many values Python calls equal to `value`.
@@ -268,9 +314,9 @@ impl<M: Memory> List<M> {
     /// # Errors
     /// What can be wrong with a slot.
     pub fn count(&self, value: ValueRef<'_>) -> Result<usize, ListError> {
-        let mut count = 0;
+        let (mut count, needle) = (0, Needle::new(value));
         self.try_for_each(|_, other| {
-            count += usize::from(value.python_eq(other));
+            count += usize::from(needle.is(other));
             Ok::<(), ListError>(())
         })?;
         Ok(count)
@@ -281,14 +327,25 @@ impl<M: Memory> List<M> {
     /// # Errors
     /// [`ListError::NotFound`], and what can be wrong with a slot before it.
     pub fn index(&self, value: ValueRef<'_>) -> Result<usize, ListError> {
-        let mut scratch = slot::Local::new();
-        for index in 0..self.len() {
-            let found = self.find(index, &mut scratch, || false)?;
-            if value.python_eq(slot::borrowed(found, index, self.text, &scratch)?) {
-                return Ok(index);
+        enum Stop {
+            Found(usize),
+            Failed(ListError),
+        }
+        impl From<ListError> for Stop {
+            fn from(error: ListError) -> Self {
+                Self::Failed(error)
             }
         }
-        Err(ListError::NotFound)
+        let needle = Needle::new(value);
+        let outcome = self.try_for_each(|index, other| match needle.is(other) {
+            true => Err(Stop::Found(index)),
+            false => Ok(()),
+        });
+        match outcome {
+            Ok(()) => Err(ListError::NotFound),
+            Err(Stop::Found(index)) => Ok(index),
+            Err(Stop::Failed(error)) => Err(error),
+        }
     }
 
     /// The `struct` formats of all values, one after the other, as Python's `format` has them.
@@ -325,7 +382,7 @@ impl<M: MemoryMut> List<M> {
     ///
     /// # Errors
     /// [`ListError::OutOfRange`], [`ListError::ExceedsStorage`], [`ListError::TrailingNul`]; then nothing was changed.
-    #[inline]
+    #[inline(always)]
     pub fn set(&self, index: isize, value: ValueRef<'_>) -> Result<(), ListError> {
         slot::write(&self.memory, &self.geometry, self.position(index)?, value, self.text)
     }

@@ -12,7 +12,7 @@
 //! copied twice in the middle of such a store, and looked only after its end, would find nothing changed. A first copy
 //! that has any byte of a store is followed by a look that sees -1, or the store complete; then the second copy differs.
 
-use super::kind::{CHANGING, Kind, MAX_TEXT};
+use super::kind::{AS_IT_IS, BOOL, CHANGING, DECODE, FLOAT, INT, Kind, MAX_TEXT, text_format};
 use super::layout::{Geometry, Slot, WORD};
 use super::{ATTEMPTS, ListError, Text};
 use crate::memory::{Memory, MemoryMut};
@@ -40,10 +40,24 @@ pub(super) enum Found {
 /// Text up to this length is put together and taken apart on the stack.
 const SHORT: usize = 64;
 
+/// The formats of text of 0, 1, … words.
+const SHORT_FORMATS: [u64; SHORT / WORD + 1] = {
+    let mut formats = [0; SHORT / WORD + 1];
+    let mut words = 0;
+    while words < formats.len() {
+        formats[words] = text_format(words * WORD);
+        words += 1;
+    }
+    formats
+};
+
 /// Where text lands.
 pub(super) trait Scratch {
     /// Memory of at least `len` bytes, and of [`SHORT`] in any case.
     fn room(&mut self, len: usize) -> &mut [u8];
+
+    /// The first [`SHORT`] bytes of it, or more, in place of `room`.
+    fn short(&mut self) -> &mut [[u8; WORD]];
 
     /// The first `len` bytes of it.
     fn text(&self, len: usize) -> &[u8];
@@ -60,6 +74,11 @@ impl Scratch for Vec<u8> {
     }
 
     #[inline(always)]
+    fn short(&mut self) -> &mut [[u8; WORD]] {
+        self.room(SHORT).as_chunks_mut().0
+    }
+
+    #[inline(always)]
     fn text(&self, len: usize) -> &[u8] {
         &self[..len]
     }
@@ -67,14 +86,18 @@ impl Scratch for Vec<u8> {
 
 /// For one call: nothing is allocated for short text.
 pub(super) struct Local {
-    short: [u8; SHORT],
+    short: Short,
     long: Vec<u8>,
 }
+
+/// Aligned as the check of UTF-8 likes it.
+#[repr(align(16))]
+struct Short([[u8; WORD]; SHORT / WORD]);
 
 impl Local {
     #[inline(always)]
     pub(super) fn new() -> Self {
-        Self { short: [0; SHORT], long: Vec::new() }
+        Self { short: Short([[0; WORD]; SHORT / WORD]), long: Vec::new() }
     }
 }
 
@@ -82,17 +105,22 @@ impl Scratch for Local {
     #[inline(always)]
     fn room(&mut self, len: usize) -> &mut [u8] {
         if len <= SHORT {
-            self.long.clear();
-            return &mut self.short;
+            return self.short().as_flattened_mut();
         }
         self.long.resize(len, 0);
         &mut self.long
     }
 
     #[inline(always)]
+    fn short(&mut self) -> &mut [[u8; WORD]] {
+        self.long.clear();
+        &mut self.short.0
+    }
+
+    #[inline(always)]
     fn text(&self, len: usize) -> &[u8] {
         // By where `room` was, not by the length: a long text may be mostly NULs.
-        if self.long.is_empty() { &self.short[..len] } else { &self.long[..len] }
+        if self.long.is_empty() { &self.short.0.as_flattened()[..len] } else { &self.long[..len] }
     }
 }
 
@@ -105,39 +133,102 @@ enum Look {
     Moved(usize),
 }
 
-/// Reads value `index`, which is in range.
+/// Reads value `index`, which is in range and whose slot is this one if its offsets are good: gives what `take` makes
+/// of the value, or `fail` of the error. A value that is [`ListError::Busy`] is read again as long as `again` says so.
+///
+/// It gives no `Result` of a value because every caller makes something of its own of it, a [`Value`](crate::Value)
+/// in its place for one, and what is put together in one place and moved to another costs as much as all the reads.
 #[inline(always)]
-pub(super) fn read<M: Memory + ?Sized>(
+#[expect(clippy::too_many_arguments, reason = "it is put into the loops of few callers, where all of them are apart")]
+pub(super) fn read<'s, M: Memory + ?Sized, R>(
     memory: &M,
     geometry: &Geometry,
     index: usize,
-    scratch: &mut impl Scratch,
-) -> Result<Found, ListError> {
+    slot: Option<Slot>,
+    text: Text,
+    scratch: &'s mut impl Scratch,
+    again: impl FnMut() -> bool,
+    take: impl FnOnce(ValueRef<'s>) -> R,
+    fail: impl FnOnce(ListError) -> R,
+) -> R {
     // Mostly nobody writes. The rest is kept out of the caller's loop.
-    if let Ok(slot) = geometry.slot(memory, index)
-        && let Look::Found(found) = look(memory, geometry, index, slot, scratch)
-    {
-        return Ok(found);
+    let found = 'quick: {
+        let Some(slot) = slot else { break 'quick None };
+        let places = Places::new(geometry, index, slot);
+        let (format, code) = places.first_look(memory);
+        // Integers and floats go straight to `take`.
+        if code == AS_IT_IS && slot.bytes >= WORD {
+            if format == INT {
+                let Some(word) = places.word(memory, format, code) else { break 'quick None };
+                return take(ValueRef::Int(word.cast_signed()));
+            }
+            if format == FLOAT {
+                let Some(word) = places.word(memory, format, code) else { break 'quick None };
+                return take(ValueRef::Float(f64::from_bits(word)));
+            }
+        }
+        // And so does short text.
+        if code == DECODE
+            && let Some(words) = places.short_words(format)
+        {
+            let target = &mut scratch.short()[..words];
+            let Some(len) = places.short_text(memory, format, code, target) else { break 'quick None };
+            return match borrowed(Found::Str(len), index, text, scratch) {
+                Ok(value) => take(value),
+                Err(error) => fail(error),
+            };
+        }
+        if code == AS_IT_IS && format == BOOL && slot.bytes >= WORD {
+            let Some(word) = places.word(memory, format, code) else { break 'quick None };
+            break 'quick Some(Found::Bool(word.to_ne_bytes()[7] != 0));
+        }
+        match places.second_look(memory, format, code, scratch) {
+            Look::Found(found) => Some(found),
+            Look::Odd(..) | Look::Moved(_) => None,
+        }
+    };
+    let found = match found {
+        Some(found) => Ok(found),
+        None => read_patiently(memory, geometry, index, scratch, again),
+    };
+    match found.and_then(|found| borrowed(found, index, text, scratch)) {
+        Ok(value) => take(value),
+        Err(error) => fail(error),
     }
-    read_again(memory, geometry, index, scratch)
 }
 
 #[cold]
 #[inline(never)]
+fn read_patiently<M: Memory + ?Sized>(
+    memory: &M,
+    geometry: &Geometry,
+    index: usize,
+    scratch: &mut impl Scratch,
+    mut again: impl FnMut() -> bool,
+) -> Result<Found, ListError> {
+    loop {
+        match read_again(memory, geometry, index, scratch) {
+            Err(ListError::Busy { .. }) if again() => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 fn read_again<M: Memory + ?Sized>(
     memory: &M,
     geometry: &Geometry,
     index: usize,
     scratch: &mut impl Scratch,
 ) -> Result<Found, ListError> {
-    let slot = geometry.slot(memory, index)?;
+    let places = Places::new(geometry, index, geometry.slot(memory, index)?);
     // The one combination of format and code that was seen, as long as it is one, and one that nobody writes.
     let mut odd = None;
     let mut moves = false;
     let mut left = ATTEMPTS;
     while let Some(rest) = left.checked_sub(1) {
         left = rest;
-        match look(memory, geometry, index, slot, scratch) {
+        let (format, code) = places.first_look(memory);
+        match places.second_look(memory, format, code, scratch) {
             Look::Found(found) => return Ok(found),
             Look::Odd(format, code) => {
                 moves |= code == CHANGING || odd.replace((format, code)).is_some_and(|before| before != (format, code));
@@ -156,39 +247,138 @@ fn read_again<M: Memory + ?Sized>(
     })
 }
 
-#[inline(always)]
-fn look<M: Memory + ?Sized>(
-    memory: &M,
-    geometry: &Geometry,
-    index: usize,
+/// Where the parts of one value stand.
+#[derive(Clone, Copy)]
+pub(super) struct Places {
     slot: Slot,
-    scratch: &mut impl Scratch,
-) -> Look {
-    let (format_at, code_at) = (geometry.format_at(index), geometry.code_at(index));
-    let code = memory.read_byte(code_at);
-    fence(Ordering::Acquire); // pairs with the last Release fence in `store`
-    let format = memory.read_word(format_at);
-    fence(Ordering::Acquire); // pairs with the Release fence between the bytes and the format in `store`
-    let Some(kind) = Kind::parse(format, code).filter(|kind| kind.bytes() <= slot.bytes) else {
-        return Look::Odd(format, code);
-    };
-    let unchanged = || {
-        let same_code = memory.read_byte(code_at) == code;
-        fence(Ordering::Acquire); // pairs with the last Release fence in `store`
-        same_code && memory.read_word(format_at) == format
-    };
-    let found = match kind {
-        Kind::Int => Found::Int(memory.read_word(slot.start).cast_signed()),
-        Kind::Float => Found::Float(f64::from_bits(memory.read_word(slot.start))),
-        Kind::Bool => Found::Bool(memory.read_word(slot.start).to_ne_bytes()[7] != 0),
-        Kind::None => Found::None,
-        Kind::Str(len) | Kind::Bytes(len) => {
-            let Some(end) = copy_text(memory, slot.start, len, scratch, unchanged) else { return Look::Moved(len) };
-            if matches!(kind, Kind::Str(_)) { Found::Str(end) } else { Found::Bytes(end) }
+    format_at: usize,
+    code_at: usize,
+}
+
+impl Places {
+    #[inline(always)]
+    pub(super) fn new(geometry: &Geometry, index: usize, slot: Slot) -> Self {
+        Self { slot, format_at: geometry.format_at(index), code_at: geometry.code_at(index) }
+    }
+
+    /// Format and code, before the bytes.
+    #[inline(always)]
+    fn first_look<M: Memory + ?Sized>(self, memory: &M) -> (u64, u8) {
+        let code = memory.read_byte(self.code_at);
+        fence(Ordering::Acquire); // pairs with the last Release fence in `finish`
+        let format = memory.read_word(self.format_at);
+        fence(Ordering::Acquire); // pairs with the first Release fence in `finish`
+        (format, code)
+    }
+
+    /// Whether format and code are still these. After a fence that keeps it behind the bytes.
+    #[inline(always)]
+    fn are_still<M: Memory + ?Sized>(self, memory: &M, format: u64, code: u8) -> bool {
+        let same_code = memory.read_byte(self.code_at) == code;
+        fence(Ordering::Acquire); // pairs with the last Release fence in `finish`
+        same_code && memory.read_word(self.format_at) == format
+    }
+
+    /// The word of an integer or a float that stands still, in one piece.
+    #[inline(always)]
+    fn word<M: Memory + ?Sized>(self, memory: &M, format: u64, code: u8) -> Option<u64> {
+        let word = memory.whole_word(self.slot.start)?;
+        fence(Ordering::Acquire); // pairs with the Release fence in `begin`
+        self.are_still(memory, format, code).then_some(word)
+    }
+
+    /// What `take` makes of an integer or a float that stands still.
+    #[inline(always)]
+    pub(super) fn number<M: Memory + ?Sized, R>(
+        self,
+        memory: &M,
+        take: impl FnOnce(ValueRef<'static>) -> R,
+    ) -> Option<R> {
+        let (format, code) = self.first_look(memory);
+        if code != AS_IT_IS || self.slot.bytes < WORD {
+            return None;
         }
-    };
-    fence(Ordering::Acquire); // pairs with the first Release fence in `store`
-    if unchanged() { Look::Found(found) } else { Look::Moved(kind.bytes()) }
+        match format {
+            INT => Some(take(ValueRef::Int(self.word(memory, format, code)?.cast_signed()))),
+            FLOAT => Some(take(ValueRef::Float(f64::from_bits(self.word(memory, format, code)?)))),
+            _ => None,
+        }
+    }
+
+    /// What `take` makes of a short text that stands still.
+    #[inline(always)]
+    pub(super) fn text<'s, M: Memory + ?Sized, R>(
+        self,
+        memory: &M,
+        text: Text,
+        scratch: &'s mut Local,
+        take: impl FnOnce(ValueRef<'s>) -> R,
+    ) -> Option<R> {
+        let (format, code) = self.first_look(memory);
+        if code != DECODE {
+            return None;
+        }
+        let words = self.short_words(format)?;
+        let len = self.short_text(memory, format, code, &mut scratch.short()[..words])?;
+        borrowed(Found::Str(len), 0, text, scratch).ok().map(take)
+    }
+
+    /// How many words a text of this format has, if it is a short one that fills its slot, as nearly all do.
+    #[inline(always)]
+    fn short_words(self, format: u64) -> Option<usize> {
+        // What is left over eight goes to the top, beyond all short lengths.
+        let words = self.slot.bytes.rotate_right(3);
+        (SHORT_FORMATS.get(words) == Some(&format)).then_some(words)
+    }
+
+    /// Copies a text of whole words, and gives its length without the NULs at its end, if it stands still.
+    #[inline(always)]
+    fn short_text<M: Memory + ?Sized>(
+        self,
+        memory: &M,
+        format: u64,
+        code: u8,
+        target: &mut [[u8; WORD]],
+    ) -> Option<usize> {
+        let start = self.slot.start;
+        for (number, word) in target.iter_mut().enumerate() {
+            *word = memory.whole_word(start + number * WORD)?.to_ne_bytes();
+        }
+        fence(Ordering::Acquire); // pairs with the Release fence in `begin`
+        if !self.are_still(memory, format, code) {
+            return None;
+        }
+        fence(Ordering::Acquire); // pairs with the last Release fence in `finish`
+        for (number, word) in target.iter().enumerate() {
+            if memory.whole_word(start + number * WORD)? != u64::from_ne_bytes(*word) {
+                return None;
+            }
+        }
+        fence(Ordering::Acquire); // pairs with the Release fence in `begin`
+        self.are_still(memory, format, code).then(|| end_of(target.as_flattened()))
+    }
+
+    /// The value of this format and code, and whether both stood still.
+    #[inline(always)]
+    fn second_look<M: Memory + ?Sized>(self, memory: &M, format: u64, code: u8, scratch: &mut impl Scratch) -> Look {
+        let Some(kind) = Kind::parse(format, code).filter(|kind| kind.bytes() <= self.slot.bytes) else {
+            return Look::Odd(format, code);
+        };
+        let start = self.slot.start;
+        let found = match kind {
+            Kind::Int => Found::Int(memory.read_word(start).cast_signed()),
+            Kind::Float => Found::Float(f64::from_bits(memory.read_word(start))),
+            Kind::Bool => Found::Bool(memory.read_word(start).to_ne_bytes()[7] != 0),
+            Kind::None => Found::None,
+            Kind::Str(len) | Kind::Bytes(len) => {
+                let copied = copy_text(memory, start, len, scratch, || self.are_still(memory, format, code));
+                let Some(end) = copied else { return Look::Moved(len) };
+                if matches!(kind, Kind::Str(_)) { Found::Str(end) } else { Found::Bytes(end) }
+            }
+        };
+        fence(Ordering::Acquire); // pairs with the Release fence in `begin`
+        if self.are_still(memory, format, code) { Look::Found(found) } else { Look::Moved(kind.bytes()) }
+    }
 }
 
 /// The value in the scratch memory, borrowed.
@@ -227,11 +417,11 @@ fn copy_text<M: Memory + ?Sized>(
 ) -> Option<usize> {
     let target = &mut scratch.room(len)[..len];
     memory.read(start, target);
-    fence(Ordering::Acquire); // pairs with the first Release fence in `store`
+    fence(Ordering::Acquire); // pairs with the Release fence in `begin`
     if !unchanged() {
         return None;
     }
-    fence(Ordering::Acquire); // pairs with the last Release fence in `store`
+    fence(Ordering::Acquire); // pairs with the last Release fence in `finish`
     memory.is_still(start, target).then(|| end_of(target))
 }
 
@@ -273,7 +463,7 @@ pub(super) fn check_end(bytes: &[u8], text: Text) -> Result<(), ListError> {
 }
 
 /// Stores a value at `index`, which is in range.
-#[inline]
+#[inline(always)]
 pub(super) fn write<M: MemoryMut + ?Sized>(
     memory: &M,
     geometry: &Geometry,
@@ -281,17 +471,72 @@ pub(super) fn write<M: MemoryMut + ?Sized>(
     value: ValueRef<'_>,
     text: Text,
 ) -> Result<(), ListError> {
-    // A number over one of its kind, the usual case, is one store. The rest is kept out of the caller's loop.
-    if let Some((kind, word)) = Kind::of_number(value)
-        && let Ok(slot) = geometry.slot(memory, index)
-        && slot.bytes >= kind.bytes()
+    // The usual cases. The rest is kept out of the caller's loop.
+    let is_written = match value {
+        ValueRef::Int(int) => write_number(memory, geometry, index, Kind::Int, int.cast_unsigned()),
+        ValueRef::Float(float) => write_number(memory, geometry, index, Kind::Float, float.to_bits()),
+        ValueRef::Str(str) => write_short_text(memory, geometry, index, DECODE, str.as_bytes(), text),
+        ValueRef::Bool(_) | ValueRef::None => {
+            Kind::of_number(value).is_some_and(|(kind, word)| write_number(memory, geometry, index, kind, word))
+        }
+        ValueRef::Bytes(_) => false,
+    };
+    if is_written { Ok(()) } else { write_other(memory, geometry, index, value, text) }
+}
+
+/// Stores a number over one of its kind, which is one store, and says whether it could.
+#[inline(always)]
+fn write_number<M: MemoryMut + ?Sized>(memory: &M, geometry: &Geometry, index: usize, kind: Kind, word: u64) -> bool {
+    let Some(slot) = geometry.good_slot(memory, index) else { return false };
+    slot.bytes >= kind.bytes()
         && memory.read_word(geometry.format_at(index)) == kind.format()
         && memory.read_byte(geometry.code_at(index)) == kind.code()
-    {
-        memory.write_word(slot.start, word);
-        return Ok(());
+        && memory.write_whole_word(slot.start, word)
+}
+
+/// Stores a short text over text that fills its slot, and says whether it could.
+#[inline(always)]
+fn write_short_text<M: MemoryMut + ?Sized>(
+    memory: &M,
+    geometry: &Geometry,
+    index: usize,
+    code: u8,
+    bytes: &[u8],
+    text: Text,
+) -> bool {
+    let Some(slot) = geometry.good_slot(memory, index) else { return false };
+    let places = Places::new(geometry, index, slot);
+    let format = memory.read_word(places.format_at);
+    let Some(words) = places.short_words(format) else { return false };
+    if words * WORD < bytes.len() || text == Text::Padded || check_end(bytes, text).is_err() {
+        return false;
     }
-    write_other(memory, geometry, index, value, text)
+    begin(memory, places);
+    // Word by word from where the text lies: put together in between, it would have to wait for the last of its bytes.
+    let (whole, rest) = bytes.as_chunks();
+    for (number, word) in whole.iter().enumerate() {
+        memory.write_word(slot.start + number * WORD, u64::from_ne_bytes(*word));
+    }
+    let mut done = whole.len();
+    if !rest.is_empty() {
+        memory.write_word(slot.start + done * WORD, last_word(bytes, rest));
+        done += 1;
+    }
+    for number in done..words {
+        memory.write_word(slot.start + number * WORD, 0);
+    }
+    finish(memory, places, format, code);
+    true
+}
+
+/// The `rest` of a text, behind its last whole word, and zeros.
+#[inline(always)]
+fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
+    match bytes.last_chunk() {
+        // The last eight bytes, of which the first were in the word before.
+        Some(last) => (u64::from_le(u64::from_ne_bytes(*last)) >> (8 * (WORD - rest.len()))).to_le(),
+        None => rest.iter().rev().fold(0_u64, |word, &byte| word << 8 | u64::from(byte)).to_le(),
+    }
 }
 
 #[inline(never)]
@@ -303,12 +548,14 @@ fn write_other<M: MemoryMut + ?Sized>(
     text: Text,
 ) -> Result<(), ListError> {
     let slot = geometry.slot(memory, index)?;
-    let (format_at, code_at) = (geometry.format_at(index), geometry.code_at(index));
+    let places = Places::new(geometry, index, slot);
     if let Some((kind, word)) = Kind::of_number(value) {
         if slot.bytes < kind.bytes() {
             return Err(ListError::ExceedsStorage { needed: kind.bytes(), available: slot.bytes });
         }
-        store(memory, format_at, code_at, kind, || memory.write_word(slot.start, word));
+        begin(memory, places);
+        memory.write_word(slot.start, word);
+        finish(memory, places, kind.format(), kind.code());
         return Ok(());
     }
     let bytes = text_bytes(value).unwrap_or_default();
@@ -319,7 +566,7 @@ fn write_other<M: MemoryMut + ?Sized>(
         return Err(ListError::ExceedsStorage { needed, available: slot.bytes });
     }
     // CPython keeps the format of a text, also one that is shorter than the slot, and cuts the new text to it.
-    let current = super::kind::text_len(memory.read_word(format_at)).filter(|&len| len <= slot.bytes);
+    let current = super::kind::text_len(memory.read_word(places.format_at)).filter(|&len| len <= slot.bytes);
     let len = match current {
         Some(len) if len >= needed || text == Text::AsCPython => len,
         _ if slot.bytes <= MAX_TEXT => slot.bytes,
@@ -327,20 +574,28 @@ fn write_other<M: MemoryMut + ?Sized>(
     };
     let kind = if matches!(value, ValueRef::Str(_)) { Kind::Str(len) } else { Kind::Bytes(len) };
     let bytes = &bytes[..bytes.len().min(len)];
-    store(memory, format_at, code_at, kind, || write_text(memory, slot, len, bytes, padding));
+    begin(memory, places);
+    write_text(memory, slot, len, bytes, padding);
+    finish(memory, places, kind.format(), kind.code());
     Ok(())
 }
 
-/// Stores a value behind the mark that says so.
-#[inline]
-fn store<M: MemoryMut + ?Sized>(memory: &M, format_at: usize, code_at: usize, kind: Kind, bytes: impl FnOnce()) {
-    memory.write_byte(code_at, CHANGING);
-    fence(Ordering::Release); // pairs with the Acquire fences behind the bytes in `look` and `copy_text`
-    bytes();
-    fence(Ordering::Release); // pairs with the Acquire fence between the format and the bytes in `look`
-    memory.write_word(format_at, kind.format());
-    fence(Ordering::Release); // pairs with the Acquire fences behind the code in `look`
-    memory.write_byte(code_at, kind.code());
+/// Marks a value as one that changes, before its bytes are stored.
+#[inline(always)]
+fn begin<M: MemoryMut + ?Sized>(memory: &M, places: Places) {
+    memory.write_byte(places.code_at, CHANGING);
+    // Pairs with the Acquire fences behind the bytes, in `word`, `short_text`, `second_look` and `copy_text`.
+    fence(Ordering::Release);
+}
+
+/// Stores format and code, after the bytes, and so takes the mark away.
+#[inline(always)]
+fn finish<M: MemoryMut + ?Sized>(memory: &M, places: Places, format: u64, code: u8) {
+    fence(Ordering::Release); // pairs with the Acquire fence between the format and the bytes in `first_look`
+    memory.write_word(places.format_at, format);
+    // Pairs with the Acquire fences behind the code, in `first_look` and `are_still`, and before the second copies.
+    fence(Ordering::Release);
+    memory.write_byte(places.code_at, code);
 }
 
 /// Text, its padding, and zeros up to the length of the format.

@@ -183,9 +183,6 @@ fn a_short_format_in_a_long_slot_is_widened_unless_cpython_is_to_be_copied() {
 /// How many accesses attaching takes.
 const ATTACH_READS: usize = 3;
 
-/// How many accesses finding a slot takes, which no store changes.
-const SLOT_READS: usize = 2;
-
 /// Memory in which a peer acts at a chosen access. Bytes move in pieces of eight.
 struct Moving<F> {
     bytes: RefCell<Vec<u8>>,
@@ -241,14 +238,18 @@ impl<F: Fn(usize, &mut [u8])> MemoryMut for Moving<F> {
 }
 
 fn edit(bytes: &mut [u8], value: ValueRef<'_>) {
-    List::attach(Cell::from_mut(bytes).as_slice_of_cells()).unwrap().set(0, value).unwrap();
+    edit_at(0, bytes, value);
+}
+
+fn edit_at(index: isize, bytes: &mut [u8], value: ValueRef<'_>) {
+    List::attach(Cell::from_mut(bytes).as_slice_of_cells()).unwrap().set(index, value).unwrap();
 }
 
 /// Every state that the memory goes through while `value` is stored over `before`.
-fn states(before: &[u8], value: ValueRef<'_>) -> Vec<Vec<u8>> {
+fn states(before: &[u8], index: isize, value: ValueRef<'_>) -> Vec<Vec<u8>> {
     let seen = RefCell::new(Vec::new());
     let memory = Moving::new(before.to_vec(), |_, bytes: &mut [u8]| seen.borrow_mut().push(bytes.to_vec()));
-    List::attach(&memory).unwrap().set(0, value).unwrap();
+    List::attach(&memory).unwrap().set(index, value).unwrap();
     seen.borrow_mut().push(memory.bytes.borrow().clone());
     seen.into_inner()
 }
@@ -269,7 +270,7 @@ fn a_writer_killed_between_any_two_stores_leaves_the_old_value_the_new_one_or_bu
         let mut bytes = encode(&["0123456789abcdef"], Dialect::Portable, Text::Exact).unwrap();
         edit(&mut bytes, before);
         for after in values {
-            for state in states(&bytes, after) {
+            for state in states(&bytes, 0, after) {
                 let list = List::attach(state.as_slice()).unwrap();
                 match list.get(0, &mut Vec::new()) {
                     Ok(read) => assert!(read == before || read == after, "{read:?} between {before:?} and {after:?}"),
@@ -311,6 +312,61 @@ fn a_value_that_changes_its_kind_while_it_is_read_is_the_old_or_the_new_one() {
     }
 }
 
+/// The value that the tests below read while it changes. Those before it have its kind, so that a pass comes to it in
+/// the loop that it has for such.
+const TARGET: usize = 2;
+
+/// A way of reading the value at [`TARGET`].
+type Way = fn(&List<&dyn Memory>) -> Result<Value, ListError>;
+
+const WAYS: [(&str, Way); 3] = [
+    ("lent", |list| list.get(TARGET as isize, &mut Vec::new()).map(ValueRef::to_value)),
+    ("owned", |list| list.get_value(TARGET as isize)),
+    ("visited", |list| {
+        let mut found = Value::None;
+        list.try_for_each::<ListError>(|_, value| {
+            found = value.to_value();
+            Ok(())
+        })?;
+        Ok(found)
+    }),
+];
+
+/// The first access of the last value's own: behind its offsets, which no store changes.
+fn first_access(bytes: &[u8], way: Way) -> usize {
+    let code_at = bytes.len() - 1;
+    let memory = Moving::new(bytes.to_vec(), |_, _: &mut [u8]| {});
+    let first = Cell::new(None);
+    let memory = Watched { memory, at: code_at, first: &first };
+    way(&List::attach(&memory as &dyn Memory).unwrap()).unwrap();
+    first.get().expect("the code is read")
+}
+
+/// Remembers at which access a byte is read first.
+struct Watched<'a, F> {
+    memory: Moving<F>,
+    at: usize,
+    first: &'a Cell<Option<usize>>,
+}
+
+impl<F: Fn(usize, &mut [u8])> Memory for Watched<'_, F> {
+    fn len(&self) -> usize {
+        self.memory.len()
+    }
+    fn read(&self, offset: usize, target: &mut [u8]) {
+        self.memory.read(offset, target);
+    }
+    fn read_word(&self, offset: usize) -> u64 {
+        self.memory.read_word(offset)
+    }
+    fn read_byte(&self, offset: usize) -> u8 {
+        if offset == self.at && self.first.get().is_none() {
+            self.first.set(Some(self.memory.accesses.get()));
+        }
+        self.memory.read_byte(offset)
+    }
+}
+
 /// All ways in which one store can lie beside one read, the bytes in pieces of eight: the read's accesses, each of
 /// which finds the store at some step, never an earlier one than the access before.
 #[test]
@@ -322,37 +378,76 @@ fn one_store_beside_one_read_is_the_old_value_the_new_one_or_busy() {
         (text("0123456789abcdef"), text("A")),
         (text("x"), text("ABCDEFGHIJKLMNOP")),
         (text("0123456789abcdef"), ValueRef::Bytes(b"ABCDEFGHIJKLMNOP")),
+        (ValueRef::Bytes(b"0123456789abcdef"), ValueRef::Bytes(b"ABCDEFGHIJKLMNOP")),
         (ValueRef::Int(1), text("ABCDEFGHIJKLMNOP")),
         (text("0123456789abcdef"), ValueRef::Float(0.5)),
         (ValueRef::Int(1), ValueRef::Float(0.5)),
+        (ValueRef::Float(0.5), ValueRef::Int(1)),
+        (ValueRef::Bool(true), ValueRef::Float(0.5)),
+        (ValueRef::Bool(false), ValueRef::Bool(true)),
+        (ValueRef::Int(1), ValueRef::None),
+        (ValueRef::None, ValueRef::Int(1)),
     ] {
-        let mut bytes = encode(&["0123456789abcdef"], Dialect::Portable, Text::Exact).unwrap();
-        edit(&mut bytes, before);
-        let mut states = states(&bytes, after);
+        let mut bytes = encode(&["0123456789abcdef"; TARGET + 1], Dialect::Portable, Text::Exact).unwrap();
+        for index in 0..=TARGET {
+            edit_at(index as isize, &mut bytes, before);
+        }
+        let mut states = states(&bytes, TARGET as isize, after);
         states.dedup();
-        // Which step of the store each access of the first attempt finds. Those after it find the store complete.
-        let last = states.len() - 1;
-        let mut schedule = [0; 12];
+        interleavings += read_beside(&states, &[before, after], [0; 14]);
+    }
+    assert!(interleavings > 100_000, "only {interleavings}");
+}
+
+/// A second store that brings the first text back, and is not over yet: the bytes of both looks can be the same then,
+/// some of the one text and some of the other.
+#[test]
+fn a_store_and_half_a_store_back_are_one_of_the_values_or_busy() {
+    let texts = ["0123456789abcde", "ABCDEFGHIJKLMNO"];
+    for values in [texts.map(ValueRef::Str), texts.map(|text| ValueRef::Bytes(text.as_bytes()))] {
+        let mut bytes = encode(&[values[0]; TARGET + 1], Dialect::Portable, Text::Exact).unwrap();
+        let mut all = states(&bytes, TARGET as isize, values[1]);
+        edit_at(TARGET as isize, &mut bytes, values[1]);
+        all.extend(states(&bytes, TARGET as isize, values[0]));
+        all.dedup();
+        assert!(all[8] == all[0], "mark, two words and code, and so again");
+        // As far as the first word.
+        all.truncate(7);
+        let interleavings = read_beside(&all, &values, [0; 12]);
+        assert!(interleavings > 50_000, "only {interleavings}");
+    }
+}
+
+/// Reads while the memory goes through these states, in every way and at every pace. Says how many there were.
+///
+/// The schedule says which state each access of the first attempt finds; the longest, that of owned text, looks at code
+/// and format once more. Accesses after it find the last state.
+fn read_beside<const N: usize>(states: &[Vec<u8>], values: &[ValueRef<'_>], start: [usize; N]) -> usize {
+    let (bytes, last) = (&states[0], states.len() - 1);
+    let mut interleavings = 0;
+    for (name, way) in WAYS {
+        let first = first_access(bytes, way);
+        let mut schedule = start;
         loop {
-            let step = |access: usize| schedule.get(access).copied().unwrap_or(last);
             let memory = Moving::new(bytes.clone(), |number, bytes: &mut [u8]| {
-                if let Some(access) = number.checked_sub(ATTACH_READS + SLOT_READS) {
-                    bytes.copy_from_slice(&states[step(access)]);
+                if let Some(access) = number.checked_sub(first) {
+                    bytes.copy_from_slice(&states[schedule.get(access).copied().unwrap_or(last)]);
                 }
             });
-            let list = List::attach(&memory).unwrap();
-            match list.get(0, &mut Vec::new()) {
-                Ok(read) => assert!(read == before || read == after, "{read:?}: {before:?}, {after:?}, {schedule:?}"),
-                Err(error) => assert_eq!(error, ListError::Busy { index: 0 }, "{schedule:?}"),
+            match way(&List::attach(&memory as &dyn Memory).unwrap()) {
+                Ok(read) => {
+                    assert!(values.contains(&read.as_ref()), "{name}, {read:?}: {values:?}, {schedule:?}");
+                }
+                Err(error) => assert_eq!(error, ListError::Busy { index: TARGET }, "{name}, {schedule:?}"),
             }
             interleavings += 1;
-            // The next sequence of steps that never go back.
+            // The next sequence of states that never go back.
             let Some(place) = schedule.iter().rposition(|&step| step < last) else { break };
             let next = schedule[place] + 1;
             schedule[place..].fill(next);
         }
     }
-    assert!(interleavings > 10_000, "only {interleavings}");
+    interleavings
 }
 
 #[test]

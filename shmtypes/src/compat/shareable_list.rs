@@ -1,6 +1,7 @@
 //! A list of fixed length whose values change, as Python's `ShareableList`.
 
 use super::list::{AsValue, LayoutVersion, ListError, Text, encode_into, encoded_len};
+use super::value::Needle;
 use super::{Dialect, Handle, List, Rename, SharedMemory, SharedMemoryOptions, Value, ValueRef, pickle, repr};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Trust;
@@ -231,7 +232,7 @@ impl ShareableList {
     /// [`ErrorKind::List`] with [`ListError::OutOfRange`], [`ListError::Busy`], or what is wrong with the value.
     #[inline]
     pub fn get(&self, index: isize) -> Result<Value> {
-        self.patiently(|| self.list.get_value(index))
+        self.list.get_value_patiently(index, patience(), |error| self.error(error))
     }
 
     /// Lends a value, its text in private memory that `scratch` keeps for the next call.
@@ -249,8 +250,8 @@ impl ShareableList {
     /// [`ErrorKind::List`] with [`ListError::OutOfRange`]; [`ListError::ExceedsStorage`] for a text longer than its
     /// slot; [`ListError::TrailingNul`]. Then nothing was changed.
     #[inline]
-    pub fn set(&self, index: isize, value: impl Into<Value>) -> Result<()> {
-        self.set_ref(index, value.into().as_ref())
+    pub fn set(&self, index: isize, value: impl AsValue) -> Result<()> {
+        self.set_ref(index, value.as_value())
     }
 
     /// Stores a value without owning its text.
@@ -269,13 +270,23 @@ impl ShareableList {
     /// As [`get`](Self::get).
     #[inline]
     pub fn for_each(&self, mut visit: impl FnMut(usize, ValueRef<'_>)) -> Result<()> {
+        self.try_for_each(|index, value| {
+            visit(index, value);
+            Ok(())
+        })
+    }
+
+    #[inline(always)]
+    fn try_for_each(
+        &self,
+        mut visit: impl FnMut(usize, ValueRef<'_>) -> core::result::Result<(), ListError>,
+    ) -> Result<()> {
         // Each value is waited for anew.
         let turns = Cell::new(0);
         let visited = self.list.try_for_each_patiently(
             |index, value| {
                 turns.set(0);
-                visit(index, value);
-                Ok(())
+                visit(index, value)
             },
             || wait(&turns),
         );
@@ -301,16 +312,16 @@ impl ShareableList {
         // Slots do not overlap, but a peer that moves their bounds between two reads could have its few bytes copied
         // for every value.
         let mut room = self.shared_memory().size();
-        for (index, value) in self.iter().enumerate() {
-            let value = value?;
-            let bytes = match &value {
-                Value::Str(text) => text.len(),
-                Value::Bytes(bytes) => bytes.len(),
+        self.try_for_each(|index, value| {
+            let bytes = match value {
+                ValueRef::Str(text) => text.len(),
+                ValueRef::Bytes(bytes) => bytes.len(),
                 _ => 0,
             };
-            room = room.checked_sub(bytes).ok_or_else(|| self.error(ListError::Busy { index }))?;
-            values.push(value);
-        }
+            room = room.checked_sub(bytes).ok_or(ListError::Busy { index })?;
+            values.push(value.to_value());
+            Ok(())
+        })?;
         Ok(values)
     }
 
@@ -319,9 +330,8 @@ impl ShareableList {
     /// # Errors
     /// As [`get`](Self::get), for any value.
     pub fn count<'v>(&self, value: impl Into<ValueRef<'v>>) -> Result<usize> {
-        let value = value.into();
-        let mut count = 0;
-        self.for_each(|_, other| count += usize::from(value.python_eq(other)))?;
+        let (mut count, needle) = (0, Needle::new(value.into()));
+        self.for_each(|_, other| count += usize::from(needle.is(other)))?;
         Ok(count)
     }
 

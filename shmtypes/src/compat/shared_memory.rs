@@ -448,12 +448,39 @@ impl fmt::Debug for SharedMemory {
 /// Copies of up to this many bytes move as words, which spares the call of `memcpy`.
 const SHORT_COPY: usize = 64;
 
+/// Out of line, with all that a message needs.
+#[cold]
+#[inline(never)]
+fn out_of_range(count: usize, offset: usize, size: usize) -> ! {
+    panic!("{count} bytes at {offset} of {size}")
+}
+
 impl SharedMemory {
     /// The address of `count` bytes.
     #[inline(always)]
     fn place(&self, offset: usize, count: usize) -> *mut u8 {
-        assert!(offset <= self.size && count <= self.size - offset, "{count} bytes at {offset} of {}", self.size);
+        if offset > self.size || count > self.size - offset {
+            out_of_range(count, offset, self.size);
+        }
         self.map.start().wrapping_add(offset)
+    }
+
+    /// Whether `offset` is a multiple of eight with eight bytes behind it.
+    #[inline(always)]
+    fn has_whole_word(&self, offset: usize) -> bool {
+        // The rotation takes what is left over eight to the top, so that one comparison is enough:
+        // `offset / 8 < size / 8` leaves eight bytes.
+        offset.rotate_right(3) < self.size / 8
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn word_in_parts(&self, offset: usize) -> u64 {
+        let place = self.place(offset, 8);
+        let mut word = [0; 8];
+        // SAFETY: `place` has checked that eight bytes are mapped; the target is private.
+        unsafe { access::copy_out(place, word.as_mut_ptr(), word.len()) };
+        u64::from_ne_bytes(word)
     }
 
     #[inline(never)]
@@ -493,23 +520,27 @@ impl Memory for SharedMemory {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn read_word(&self, offset: usize) -> u64 {
-        let place = self.place(offset, 8);
-        if offset.is_multiple_of(8) {
-            // SAFETY: `place` has checked that eight bytes are mapped; a multiple of eight from a page's start.
-            return unsafe { access::load(place.cast::<u64>()) }.word();
+        match self.whole_word(offset) {
+            Some(word) => word,
+            None => self.word_in_parts(offset),
         }
-        let mut word = [0; 8];
-        // SAFETY: `place` has checked that eight bytes are mapped; the target is private.
-        unsafe { access::copy_out(place, word.as_mut_ptr(), word.len()) };
-        u64::from_ne_bytes(word)
     }
 
     #[inline]
     fn read_byte(&self, offset: usize) -> u8 {
         // SAFETY: `place` has checked that the byte is mapped.
         unsafe { access::load(self.place(offset, 1)) }.word()
+    }
+
+    #[inline(always)]
+    fn whole_word(&self, offset: usize) -> Option<u64> {
+        self.has_whole_word(offset).then(|| {
+            let place = self.map.start().wrapping_add(offset);
+            // SAFETY: `has_whole_word`: eight bytes are mapped there; a multiple of eight from a page's start.
+            unsafe { access::load(place.cast::<u64>()) }.word()
+        })
     }
 
     #[inline(always)]
@@ -546,12 +577,7 @@ impl MemoryMut for SharedMemory {
 
     #[inline]
     fn write_word(&self, offset: usize, word: u64) {
-        let place = self.place(offset, 8);
-        if offset.is_multiple_of(8) {
-            // SAFETY: `place` has checked that eight bytes are mapped, for writing too; a multiple of eight from a
-            // page's start.
-            unsafe { access::store(place.cast::<u64>(), &word) };
-        } else {
+        if !self.write_whole_word(offset, word) {
             self.write(offset, &word.to_ne_bytes());
         }
     }
@@ -560,5 +586,17 @@ impl MemoryMut for SharedMemory {
     fn write_byte(&self, offset: usize, byte: u8) {
         // SAFETY: `place` has checked that the byte is mapped, for writing too.
         unsafe { access::store(self.place(offset, 1), &byte) };
+    }
+
+    #[inline(always)]
+    fn write_whole_word(&self, offset: usize, word: u64) -> bool {
+        let is_whole = self.has_whole_word(offset);
+        if is_whole {
+            let place = self.map.start().wrapping_add(offset);
+            // SAFETY: `has_whole_word`: eight bytes are mapped there, for writing too; a multiple of eight from a page's
+            // start.
+            unsafe { access::store(place.cast::<u64>(), &word) };
+        }
+        is_whole
     }
 }
