@@ -2,7 +2,7 @@
 
 use super::kind::{Kind, MAX_TEXT};
 use super::layout::WORD;
-use super::slot::{PADDING, check_end, text_bytes};
+use super::store::{PADDING, check_end, text_bytes};
 use super::{AsValue, Dialect, ListError, Text};
 use crate::value::ValueRef;
 use alloc::vec;

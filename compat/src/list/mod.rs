@@ -32,6 +32,7 @@ mod kind;
 mod layout;
 mod pass;
 mod slot;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -158,6 +159,18 @@ impl<M: Memory> List<M> {
     /// [`ListError::Truncated`], [`ListError::Corrupt`].
     pub fn attach(memory: M) -> Result<Self, ListError> {
         let geometry = Geometry::read(&memory)?;
+        Ok(Self { memory, geometry, text: Text::default() })
+    }
+
+    /// The same, but the table is read where it is cheaper: from `table`, another way to the same bytes.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach).
+    pub fn attach_by<T: Memory + ?Sized>(table: &T, memory: M) -> Result<Self, ListError> {
+        if memory.len() < table.len() {
+            return Err(ListError::Truncated { needed: table.len() as u64, found: memory.len() as u64 });
+        }
+        let geometry = Geometry::read(table)?;
         Ok(Self { memory, geometry, text: Text::default() })
     }
 
@@ -384,6 +397,6 @@ impl<M: MemoryMut> List<M> {
     /// [`ListError::OutOfRange`], [`ListError::ExceedsStorage`], [`ListError::TrailingNul`]; then nothing was changed.
     #[inline(always)]
     pub fn set(&self, index: isize, value: ValueRef<'_>) -> Result<(), ListError> {
-        slot::write(&self.memory, &self.geometry, self.position(index)?, value, self.text)
+        store::write(&self.memory, &self.geometry, self.position(index)?, value, self.text)
     }
 }

@@ -1,4 +1,4 @@
-//! One value: read until it stands still, written so that a reader can tell.
+//! One value, read until it stands still. `store` writes it so that a reader can tell.
 //!
 //! Writer: code = -1; release fence; bytes; release fence; format; release fence; code. Reader: code, acquire fence,
 //! format, acquire fence, bytes; acquire fence; code, acquire fence, format again; for text, the bytes again, and code
@@ -11,17 +11,20 @@
 //! Why text needs the look in the middle: a store of text over text leaves format and code as they were. A reader that
 //! copied twice in the middle of such a store, and looked only after its end, would find nothing changed. A first copy
 //! that has any byte of a store is followed by a look that sees -1, or the store complete; then the second copy differs.
+//!
+//! Why text is looked at once more at the end: a second store may bring back the first text, and both copies can be the
+//! same in the middle of it, with words of either.
+//!
+//! Integers, floats and short text have straight paths of few steps, in which nothing is decided that need not be. What
+//! is unusual in any way goes the long way round, and again from the start.
 
-use super::kind::{AS_IT_IS, BOOL, CHANGING, DECODE, FLOAT, INT, Kind, MAX_TEXT, text_format};
+use super::kind::{AS_IT_IS, BOOL, CHANGING, DECODE, FLOAT, INT, Kind, text_format};
 use super::layout::{Geometry, Slot, WORD};
 use super::{ATTEMPTS, ListError, Text};
-use crate::memory::{Memory, MemoryMut};
+use crate::memory::Memory;
 use crate::value::ValueRef;
 use alloc::vec::Vec;
 use core::sync::atomic::{Ordering, fence};
-
-/// What the padding of [`Text::Padded`] is, in Python's manual.
-pub(super) const PADDING: u8 = 0x07;
 
 /// How many bytes of a text may be copied for each of the [`ATTEMPTS`] that it takes.
 const BYTES_PER_ATTEMPT: usize = 4096;
@@ -38,7 +41,7 @@ pub(super) enum Found {
 }
 
 /// Text up to this length is put together and taken apart on the stack.
-const SHORT: usize = 64;
+pub(super) const SHORT: usize = 64;
 
 /// The formats of text of 0, 1, … words.
 const SHORT_FORMATS: [u64; SHORT / WORD + 1] = {
@@ -251,8 +254,8 @@ fn read_again<M: Memory + ?Sized>(
 #[derive(Clone, Copy)]
 pub(super) struct Places {
     slot: Slot,
-    format_at: usize,
-    code_at: usize,
+    pub(super) format_at: usize,
+    pub(super) code_at: usize,
 }
 
 impl Places {
@@ -265,9 +268,9 @@ impl Places {
     #[inline(always)]
     fn first_look<M: Memory + ?Sized>(self, memory: &M) -> (u64, u8) {
         let code = memory.read_byte(self.code_at);
-        fence(Ordering::Acquire); // pairs with the last Release fence in `finish`
+        fence(Ordering::Acquire); // pairs with the last Release fence in `store::finish`
         let format = memory.read_word(self.format_at);
-        fence(Ordering::Acquire); // pairs with the first Release fence in `finish`
+        fence(Ordering::Acquire); // pairs with the first Release fence in `store::finish`
         (format, code)
     }
 
@@ -275,7 +278,7 @@ impl Places {
     #[inline(always)]
     fn are_still<M: Memory + ?Sized>(self, memory: &M, format: u64, code: u8) -> bool {
         let same_code = memory.read_byte(self.code_at) == code;
-        fence(Ordering::Acquire); // pairs with the last Release fence in `finish`
+        fence(Ordering::Acquire); // pairs with the last Release fence in `store::finish`
         same_code && memory.read_word(self.format_at) == format
     }
 
@@ -283,7 +286,7 @@ impl Places {
     #[inline(always)]
     fn word<M: Memory + ?Sized>(self, memory: &M, format: u64, code: u8) -> Option<u64> {
         let word = memory.whole_word(self.slot.start)?;
-        fence(Ordering::Acquire); // pairs with the Release fence in `begin`
+        fence(Ordering::Acquire); // pairs with the Release fence in `store::begin`
         self.are_still(memory, format, code).then_some(word)
     }
 
@@ -325,7 +328,7 @@ impl Places {
 
     /// How many words a text of this format has, if it is a short one that fills its slot, as nearly all do.
     #[inline(always)]
-    fn short_words(self, format: u64) -> Option<usize> {
+    pub(super) fn short_words(self, format: u64) -> Option<usize> {
         // What is left over eight goes to the top, beyond all short lengths.
         let words = self.slot.bytes.rotate_right(3);
         (SHORT_FORMATS.get(words) == Some(&format)).then_some(words)
@@ -344,17 +347,17 @@ impl Places {
         for (number, word) in target.iter_mut().enumerate() {
             *word = memory.whole_word(start + number * WORD)?.to_ne_bytes();
         }
-        fence(Ordering::Acquire); // pairs with the Release fence in `begin`
+        fence(Ordering::Acquire); // pairs with the Release fence in `store::begin`
         if !self.are_still(memory, format, code) {
             return None;
         }
-        fence(Ordering::Acquire); // pairs with the last Release fence in `finish`
+        fence(Ordering::Acquire); // pairs with the last Release fence in `store::finish`
         for (number, word) in target.iter().enumerate() {
             if memory.whole_word(start + number * WORD)? != u64::from_ne_bytes(*word) {
                 return None;
             }
         }
-        fence(Ordering::Acquire); // pairs with the Release fence in `begin`
+        fence(Ordering::Acquire); // pairs with the Release fence in `store::begin`
         self.are_still(memory, format, code).then(|| end_of(target.as_flattened()))
     }
 
@@ -376,7 +379,7 @@ impl Places {
                 if matches!(kind, Kind::Str(_)) { Found::Str(end) } else { Found::Bytes(end) }
             }
         };
-        fence(Ordering::Acquire); // pairs with the Release fence in `begin`
+        fence(Ordering::Acquire); // pairs with the Release fence in `store::begin`
         if self.are_still(memory, format, code) { Look::Found(found) } else { Look::Moved(kind.bytes()) }
     }
 }
@@ -417,11 +420,11 @@ fn copy_text<M: Memory + ?Sized>(
 ) -> Option<usize> {
     let target = &mut scratch.room(len)[..len];
     memory.read(start, target);
-    fence(Ordering::Acquire); // pairs with the Release fence in `begin`
+    fence(Ordering::Acquire); // pairs with the Release fence in `store::begin`
     if !unchanged() {
         return None;
     }
-    fence(Ordering::Acquire); // pairs with the last Release fence in `finish`
+    fence(Ordering::Acquire); // pairs with the last Release fence in `store::finish`
     memory.is_still(start, target).then(|| end_of(target))
 }
 
@@ -443,189 +446,4 @@ fn without_padding(read: &str) -> &str {
     let mut characters = read.chars();
     characters.next_back();
     characters.as_str()
-}
-
-/// The bytes of text; `None` for what is no text.
-pub(super) fn text_bytes<'v>(value: ValueRef<'v>) -> Option<&'v [u8]> {
-    match value {
-        ValueRef::Str(text) => Some(text.as_bytes()),
-        ValueRef::Bytes(bytes) => Some(bytes),
-        _ => None,
-    }
-}
-
-/// Refuses text that Python would read back without its end.
-pub(super) fn check_end(bytes: &[u8], text: Text) -> Result<(), ListError> {
-    if text == Text::Exact && bytes.last() == Some(&0) {
-        return Err(ListError::TrailingNul { len: bytes.len() });
-    }
-    Ok(())
-}
-
-/// Stores a value at `index`, which is in range.
-#[inline(always)]
-pub(super) fn write<M: MemoryMut + ?Sized>(
-    memory: &M,
-    geometry: &Geometry,
-    index: usize,
-    value: ValueRef<'_>,
-    text: Text,
-) -> Result<(), ListError> {
-    // The usual cases. The rest is kept out of the caller's loop.
-    let is_written = match value {
-        ValueRef::Int(int) => write_number(memory, geometry, index, Kind::Int, int.cast_unsigned()),
-        ValueRef::Float(float) => write_number(memory, geometry, index, Kind::Float, float.to_bits()),
-        ValueRef::Str(str) => write_short_text(memory, geometry, index, DECODE, str.as_bytes(), text),
-        ValueRef::Bool(_) | ValueRef::None => {
-            Kind::of_number(value).is_some_and(|(kind, word)| write_number(memory, geometry, index, kind, word))
-        }
-        ValueRef::Bytes(_) => false,
-    };
-    if is_written { Ok(()) } else { write_other(memory, geometry, index, value, text) }
-}
-
-/// Stores a number over one of its kind, which is one store, and says whether it could.
-#[inline(always)]
-fn write_number<M: MemoryMut + ?Sized>(memory: &M, geometry: &Geometry, index: usize, kind: Kind, word: u64) -> bool {
-    let Some(slot) = geometry.good_slot(memory, index) else { return false };
-    slot.bytes >= kind.bytes()
-        && memory.read_word(geometry.format_at(index)) == kind.format()
-        && memory.read_byte(geometry.code_at(index)) == kind.code()
-        && memory.write_whole_word(slot.start, word)
-}
-
-/// Stores a short text over text that fills its slot, and says whether it could.
-#[inline(always)]
-fn write_short_text<M: MemoryMut + ?Sized>(
-    memory: &M,
-    geometry: &Geometry,
-    index: usize,
-    code: u8,
-    bytes: &[u8],
-    text: Text,
-) -> bool {
-    let Some(slot) = geometry.good_slot(memory, index) else { return false };
-    let places = Places::new(geometry, index, slot);
-    let format = memory.read_word(places.format_at);
-    let Some(words) = places.short_words(format) else { return false };
-    if words * WORD < bytes.len() || text == Text::Padded || check_end(bytes, text).is_err() {
-        return false;
-    }
-    begin(memory, places);
-    // Word by word from where the text lies: put together in between, it would have to wait for the last of its bytes.
-    let (whole, rest) = bytes.as_chunks();
-    for (number, word) in whole.iter().enumerate() {
-        memory.write_word(slot.start + number * WORD, u64::from_ne_bytes(*word));
-    }
-    let mut done = whole.len();
-    if !rest.is_empty() {
-        memory.write_word(slot.start + done * WORD, last_word(bytes, rest));
-        done += 1;
-    }
-    for number in done..words {
-        memory.write_word(slot.start + number * WORD, 0);
-    }
-    finish(memory, places, format, code);
-    true
-}
-
-/// The `rest` of a text, behind its last whole word, and zeros.
-#[inline(always)]
-fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
-    match bytes.last_chunk() {
-        // The last eight bytes, of which the first were in the word before.
-        Some(last) => (u64::from_le(u64::from_ne_bytes(*last)) >> (8 * (WORD - rest.len()))).to_le(),
-        None => rest.iter().rev().fold(0_u64, |word, &byte| word << 8 | u64::from(byte)).to_le(),
-    }
-}
-
-#[inline(never)]
-fn write_other<M: MemoryMut + ?Sized>(
-    memory: &M,
-    geometry: &Geometry,
-    index: usize,
-    value: ValueRef<'_>,
-    text: Text,
-) -> Result<(), ListError> {
-    let slot = geometry.slot(memory, index)?;
-    let places = Places::new(geometry, index, slot);
-    if let Some((kind, word)) = Kind::of_number(value) {
-        if slot.bytes < kind.bytes() {
-            return Err(ListError::ExceedsStorage { needed: kind.bytes(), available: slot.bytes });
-        }
-        begin(memory, places);
-        memory.write_word(slot.start, word);
-        finish(memory, places, kind.format(), kind.code());
-        return Ok(());
-    }
-    let bytes = text_bytes(value).unwrap_or_default();
-    check_end(bytes, text)?;
-    let padding: &[u8] = if text == Text::Padded { &[PADDING] } else { &[] };
-    let needed = bytes.len() + padding.len();
-    if needed > slot.bytes {
-        return Err(ListError::ExceedsStorage { needed, available: slot.bytes });
-    }
-    // CPython keeps the format of a text, also one that is shorter than the slot, and cuts the new text to it.
-    let current = super::kind::text_len(memory.read_word(places.format_at)).filter(|&len| len <= slot.bytes);
-    let len = match current {
-        Some(len) if len >= needed || text == Text::AsCPython => len,
-        _ if slot.bytes <= MAX_TEXT => slot.bytes,
-        _ => return Err(ListError::TooLong { index, len: slot.bytes }),
-    };
-    let kind = if matches!(value, ValueRef::Str(_)) { Kind::Str(len) } else { Kind::Bytes(len) };
-    let bytes = &bytes[..bytes.len().min(len)];
-    begin(memory, places);
-    write_text(memory, slot, len, bytes, padding);
-    finish(memory, places, kind.format(), kind.code());
-    Ok(())
-}
-
-/// Marks a value as one that changes, before its bytes are stored.
-#[inline(always)]
-fn begin<M: MemoryMut + ?Sized>(memory: &M, places: Places) {
-    memory.write_byte(places.code_at, CHANGING);
-    // Pairs with the Acquire fences behind the bytes, in `word`, `short_text`, `second_look` and `copy_text`.
-    fence(Ordering::Release);
-}
-
-/// Stores format and code, after the bytes, and so takes the mark away.
-#[inline(always)]
-fn finish<M: MemoryMut + ?Sized>(memory: &M, places: Places, format: u64, code: u8) {
-    fence(Ordering::Release); // pairs with the Acquire fence between the format and the bytes in `first_look`
-    memory.write_word(places.format_at, format);
-    // Pairs with the Acquire fences behind the code, in `first_look` and `are_still`, and before the second copies.
-    fence(Ordering::Release);
-    memory.write_byte(places.code_at, code);
-}
-
-/// Text, its padding, and zeros up to the length of the format.
-#[inline]
-fn write_text<M: MemoryMut + ?Sized>(memory: &M, slot: Slot, len: usize, bytes: &[u8], padding: &[u8]) {
-    if len <= SHORT {
-        // Put together here, so that the memory is written once, and by whole words.
-        let mut whole = [0; SHORT];
-        let whole = &mut whole[..len];
-        whole[..bytes.len()].copy_from_slice(bytes);
-        for (place, &byte) in whole[bytes.len()..].iter_mut().zip(padding) {
-            *place = byte;
-        }
-        return memory.write(slot.start, whole);
-    }
-    write_long(memory, slot, len, bytes, padding);
-}
-
-#[inline(never)]
-fn write_long<M: MemoryMut + ?Sized>(memory: &M, slot: Slot, len: usize, bytes: &[u8], padding: &[u8]) {
-    const ZEROS: [u8; 64] = [0; 64];
-    memory.write(slot.start, bytes);
-    let mut done = bytes.len();
-    if done < len && !padding.is_empty() {
-        memory.write(slot.start + done, padding);
-        done += padding.len();
-    }
-    while done < len {
-        let zeros = &ZEROS[..ZEROS.len().min(len - done)];
-        memory.write(slot.start + done, zeros);
-        done += zeros.len();
-    }
 }

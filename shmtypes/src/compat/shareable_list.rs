@@ -1,6 +1,7 @@
 //! A list of fixed length whose values change, as Python's `ShareableList`.
 
 use super::list::{AsValue, LayoutVersion, ListError, Text, encode_into, encoded_len};
+use super::table::Table;
 use super::value::Needle;
 use super::{Dialect, Handle, List, Rename, SharedMemory, SharedMemoryOptions, Value, ValueRef, pickle, repr};
 use crate::error::{Error, ErrorKind, Result};
@@ -118,7 +119,9 @@ impl ShareableListOptions {
     pub fn create<V: AsValue>(&self, values: &[V]) -> Result<ShareableList> {
         let bytes = encoded_len(values, self.dialect, self.text)?;
         let fill = |target: &mut [u8]| Ok(encode_into(target, values, self.dialect, self.text)?);
-        self.adopt(self.block.create_with(bytes, fill)?)
+        let block = self.block.create_with(bytes, fill)?;
+        let list = List::attach(block)?;
+        Ok(ShareableList { list: list.with_text(self.text) })
     }
 
     /// See [`ShareableList::open`].
@@ -126,12 +129,11 @@ impl ShareableListOptions {
     /// # Errors
     /// As there.
     pub fn open(&self) -> Result<ShareableList> {
-        self.adopt(self.block.open()?)
-    }
-
-    fn adopt(&self, block: SharedMemory) -> Result<ShareableList> {
+        let (block, file) = self.block.open_with_file()?;
         let name = block.name().to_owned();
-        let list = List::attach(block).map_err(|error| Error::from(error).on(&name))?;
+        let table = Table::new(&file, block.size());
+        let list = List::attach_by(&table, block);
+        let list = table.judge(list).map_err(|error| error.on(&name))?;
         Ok(ShareableList { list: list.with_text(self.text) })
     }
 }

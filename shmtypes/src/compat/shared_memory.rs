@@ -13,7 +13,7 @@ use crate::segment::attach::{check_kind, open};
 use crate::segment::file::{Naming, NewFile};
 use crate::segment::name::SegmentName;
 use crate::segment::options::{SegmentOptions, invalid};
-use crate::sys::{self, Access, Directory, Failure, FileId, Map};
+use crate::sys::{self, Access, Directory, Failure, File, FileId, Map};
 use core::fmt;
 use nix::errno::Errno;
 use shmtypes_compat::memory::{Memory, MemoryMut};
@@ -163,11 +163,16 @@ impl SharedMemoryOptions {
     /// # Errors
     /// As [`SharedMemory::open`].
     pub fn open(&self) -> Result<SharedMemory> {
+        Ok(self.open_with_file()?.0)
+    }
+
+    /// The same, and the file that is mapped.
+    pub(super) fn open_with_file(&self) -> Result<(SharedMemory, File)> {
         let name = self.given_name()?.ok_or_else(|| invalid("opening needs a name"))?;
         self.attach(name).map_err(|error| error.on(self.segment.name.as_deref().unwrap_or_default()))
     }
 
-    fn attach(&self, name: PosixName) -> Result<SharedMemory> {
+    fn attach(&self, name: PosixName) -> Result<(SharedMemory, File)> {
         let directory = self.segment.directory.clone();
         let path = directory.join(name.file_name());
         let start = Instant::now();
@@ -192,7 +197,7 @@ impl SharedMemoryOptions {
                 Errno::ENOMEM | Errno::EOVERFLOW => no_address_space(),
                 _ => failure.into(),
             })?;
-            return Ok(SharedMemory { map, size, id: status.id, name, directory });
+            return Ok((SharedMemory { map, size, id: status.id, name, directory }, file));
         }
     }
 }
