@@ -1,6 +1,7 @@
 //! A list of fixed length whose values change, as Python's `ShareableList`.
 
-use super::list::{AsValue, LayoutVersion, ListError, Text, encode_into, encoded_len};
+use super::list::{AsValue, LayoutVersion, ListError, Progress, Text, encode_into, encoded_len};
+use super::shared_memory::CreatorPatience;
 use super::{Dialect, Handle, List, Rename, SharedMemory, SharedMemoryOptions, Value, ValueRef, pickle, repr};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Trust;
@@ -49,7 +50,8 @@ fn patience() -> impl FnMut() -> bool {
 /// always seen whole, and every other store is seen complete, or the read is repeated, and after a while
 /// [`ListError::Busy`]. Two cases remain: between two looks of one read, two stores may lead back to the first kind
 /// (ABA), and two processes that store text into one slot at once may mix it. Python's own reader and writer know
-/// nothing of this: a read beside a Python writer gives a value or an error, but perhaps one of the new kind from the
+/// nothing of this: a read beside a Python writer waits a while for a format and a code that go together, and gives a value
+/// or an error, but perhaps one of the new kind from the
 /// bytes of the old, or, because it clears what it is about to write, a zero or a text that is empty or cut. Two writers of one
 /// value must agree among each other: stores of different kinds at once can leave the bytes of one under the kind of the
 /// other.
@@ -125,13 +127,31 @@ impl ShareableListOptions {
     /// # Errors
     /// As there.
     pub fn open(&self) -> Result<ShareableList> {
-        self.adopt(self.block.open()?)
+        let block = self.block.open()?;
+        if Progress::of(&block) != Progress::Finished {
+            await_maker(&block)?;
+        }
+        self.adopt(block)
     }
 
     fn adopt(&self, block: SharedMemory) -> Result<ShareableList> {
         let name = block.name().to_owned();
         let list = List::attach(block).map_err(|error| Error::from(error).on(&name))?;
         Ok(ShareableList { list: list.with_text(self.text) })
+    }
+}
+
+/// Waits for whoever is making the list. One whose table stands may be opened then: values that are missing say so.
+#[cold]
+fn await_maker(block: &SharedMemory) -> Result<()> {
+    let patience = CreatorPatience::new();
+    loop {
+        match Progress::of(block) {
+            Progress::Finished => return Ok(()),
+            _ if patience.wait() => {}
+            Progress::Values => return Ok(()),
+            Progress::Table => return Err(Error::from(ListError::Unfinished).on(block.name())),
+        }
     }
 }
 
@@ -163,10 +183,13 @@ impl ShareableList {
 
     /// Attaches to the list of this name, which Python or this crate made, in either layout.
     ///
-    /// A list that Python is just making looks empty, or like no list, for a moment.
+    /// A list that Python is just making is waited for, up to a tenth of a second; Python itself would attach to it as an
+    /// empty list.
     ///
     /// # Errors
-    /// As [`SharedMemory::open`], and [`ErrorKind::List`] if the block holds no list.
+    /// As [`SharedMemory::open`], and [`ErrorKind::List`]: [`ListError::Unfinished`] if its maker does not get on or was
+    /// killed while making it, others if the block holds no list. To be rid of such a block, open it as a
+    /// [`SharedMemory`] and [`unlink`](SharedMemory::unlink) it.
     pub fn open(name: &str) -> Result<Self> {
         Self::options().name(name).open()
     }
@@ -201,7 +224,7 @@ impl ShareableList {
         self.list.memory()
     }
 
-    /// Reads again while another process is in the middle of a store.
+    /// Reads again while another process is in the middle of a store, Python's three separate stores included.
     #[inline(always)]
     fn patiently<R>(&self, mut read: impl FnMut() -> Result<R, ListError>) -> Result<R> {
         read().or_else(|error| self.read_again(error, read))
@@ -211,7 +234,7 @@ impl ShareableList {
     #[inline(never)]
     fn read_again<R>(&self, mut error: ListError, mut read: impl FnMut() -> Result<R, ListError>) -> Result<R> {
         let mut again = patience();
-        while matches!(error, ListError::Busy { .. }) && again() {
+        while error.may_pass() && again() {
             match read() {
                 Ok(result) => return Ok(result),
                 Err(next) => error = next,
@@ -390,7 +413,7 @@ impl ShareableList {
                 f.write_str(", ")?;
             }
             let mut found = self.list.get(index as isize, &mut scratch).map_err(|error| self.error(error));
-            if patient && matches!(found, Err(ref error) if is_busy(error)) {
+            if patient && matches!(found, Err(ref error) if may_pass(error)) {
                 found = self.get_ref(index as isize, &mut scratch);
                 patient = found.is_ok();
             }
@@ -404,8 +427,8 @@ impl ShareableList {
     }
 }
 
-fn is_busy(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::List(ListError::Busy { .. }))
+fn may_pass(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::List(error) if error.may_pass())
 }
 
 /// As Python's `repr(list(sl))`.
@@ -471,5 +494,33 @@ impl<'a> IntoIterator for &'a ShareableList {
 
     fn into_iter(self) -> ListIter<'a> {
         self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_waited_for_and_not_for_ever() {
+        let list = ShareableList::create(&[1]).unwrap();
+        list.unlink().unwrap();
+        let odd = ListError::UnknownFormat { index: 0, format: *b"8s\0\0\0\0\0\0", code: 0 };
+        for error in [odd, ListError::Busy { index: 0 }] {
+            let left = Cell::new(5);
+            let read = || {
+                left.set(left.get() - 1);
+                if left.get() == 0 { Ok("read") } else { Err(error.clone()) }
+            };
+            assert_eq!(list.patiently(read).unwrap(), "read");
+            let found = list.patiently(|| Err::<(), _>(error.clone())).unwrap_err();
+            assert_eq!(*found.kind(), ErrorKind::List(error));
+        }
+        let reads = Cell::new(0);
+        let wrong = list.patiently(|| {
+            reads.set(reads.get() + 1);
+            Err::<(), _>(ListError::NotFound)
+        });
+        assert!(wrong.is_err() && reads.get() == 1, "no patience with what does not pass");
     }
 }

@@ -23,6 +23,21 @@ use std::time::{Duration, Instant};
 /// How long a block may be empty before it is an error: Python creates it with no bytes and then sets its size.
 const CREATOR_PATIENCE: Duration = Duration::from_millis(100);
 
+/// How long whoever is making a block is waited for.
+pub(super) struct CreatorPatience(Instant);
+
+impl CreatorPatience {
+    pub(super) fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Waits a little, if there is any patience left.
+    pub(super) fn wait(&self) -> bool {
+        std::thread::sleep(Duration::from_micros(200));
+        self.0.elapsed() < CREATOR_PATIENCE
+    }
+}
+
 /// A named block of bytes that other processes, Python's among them, read and write.
 ///
 /// ```
@@ -170,7 +185,7 @@ impl SharedMemoryOptions {
     fn attach(&self, name: PosixName) -> Result<SharedMemory> {
         let directory = self.segment.directory.clone();
         let path = directory.join(name.file_name());
-        let start = Instant::now();
+        let patience = CreatorPatience::new();
         loop {
             let file = open(&directory, &path, Access::ReadWrite)?;
             let status = file.status()?;
@@ -180,8 +195,7 @@ impl SharedMemoryOptions {
                 return Err(Error::new(ErrorKind::HardLinked { links: status.links }));
             }
             if status.bytes == 0 {
-                if start.elapsed() < CREATOR_PATIENCE {
-                    std::thread::sleep(Duration::from_micros(200));
+                if patience.wait() {
                     continue;
                 }
                 return Err(Error::new(ErrorKind::NotASegment { found: "an empty file" }));
