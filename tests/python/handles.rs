@@ -2,9 +2,10 @@
 
 use crate::with_each;
 use serde_json::json;
-use shmtypes::ShmLayout;
+use shmtypes::compat::list::Text;
 use shmtypes::compat::tracker::MessageForm;
 use shmtypes::compat::{NdArray, Order, ResourceTracker, ShareableList, SharedMemory, Value};
+use shmtypes::{ErrorKind, ShmLayout, Trust};
 use shmtypes_tests::python::{Python, hex, typed, unhex};
 use shmtypes_tests::scratch::Scratch;
 
@@ -114,6 +115,45 @@ fn handles_travel_as_pickles_in_both_directions() {
             python.run(&json!({"op": "close", "key": "b"}));
         }
         python.end();
+    });
+}
+
+/// The user who owns what this process creates.
+fn block_owner() -> u32 {
+    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap())
+}
+
+#[test]
+fn what_a_pickle_does_not_say_is_said_by_options() {
+    with_each(|interpreter| {
+        let scratch = Scratch::new();
+        let mut python = Python::start(interpreter);
+        // Python's manual: a byte is appended when storing, and taken off when reading.
+        let stored = typed(Value::from(b"ends in NUL\0\x07").as_ref());
+        python.run(&json!({"op": "list", "name": scratch.name("list"), "values": [stored]}));
+        let pickled = python.run(&json!({"op": "pickle", "protocol": 4}));
+        let pickled = unhex(pickled["hex"].as_str().unwrap());
+        let padded = ShareableList::options().text(Text::Padded).from_pickle(&pickled).unwrap();
+        assert_eq!(padded.get(0).unwrap(), Value::from(b"ends in NUL\0"));
+        let plain = ShareableList::from_pickle(&pickled).unwrap();
+        assert_eq!(plain.get(0).unwrap(), Value::from(b"ends in NUL\0\x07"));
+        // The options hold, and the name is the pickle's.
+        let stranger = Trust::Uid(block_owner() + 1);
+        let options = ShareableList::options().name("another").trust(stranger);
+        assert!(matches!(options.from_pickle(&pickled).unwrap_err().kind(), ErrorKind::Untrusted { .. }));
+        let elsewhere = ShareableList::options().dir(scratch.path("nowhere"));
+        assert!(elsewhere.from_pickle(&pickled).is_err());
+        python.run(&json!({"op": "unlink"}));
+        python.end();
+
+        let block = SharedMemory::create_named(&scratch.name("block"), 8).unwrap();
+        let pickled = block.to_pickle(4).unwrap();
+        let same = SharedMemory::options().name("another").from_pickle(&pickled).unwrap();
+        assert_eq!(same.name(), block.name());
+        let error = SharedMemory::options().trust(stranger).from_pickle(&pickled).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Untrusted { .. }), "{error}");
+        let error = ShareableList::options().from_pickle(&pickled).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::InvalidOptions { .. }), "{error}");
     });
 }
 

@@ -105,14 +105,35 @@ macro_rules! as_value {
 as_value! {
     crate::Value => |value| value.as_ref(),
     ValueRef<'_> => |value| *value,
-    i64 => |value| ValueRef::Int(*value),
+    i8 => |value| ValueRef::Int((*value).into()),
+    i16 => |value| ValueRef::Int((*value).into()),
     i32 => |value| ValueRef::Int((*value).into()),
+    i64 => |value| ValueRef::Int(*value),
+    u8 => |value| ValueRef::Int((*value).into()),
+    u16 => |value| ValueRef::Int((*value).into()),
+    u32 => |value| ValueRef::Int((*value).into()),
+    f32 => |value| ValueRef::Float((*value).into()),
     f64 => |value| ValueRef::Float(*value),
     bool => |value| ValueRef::Bool(*value),
+    () => |_none| ValueRef::None,
     str => |text| ValueRef::Str(text),
     String => |text| ValueRef::Str(text),
     [u8] => |bytes| ValueRef::Bytes(bytes),
     Vec<u8> => |bytes| ValueRef::Bytes(bytes),
+}
+
+impl<const N: usize> AsValue for [u8; N] {
+    #[inline]
+    fn as_value(&self) -> ValueRef<'_> {
+        ValueRef::Bytes(self)
+    }
+}
+
+impl<T: AsValue> AsValue for Option<T> {
+    #[inline]
+    fn as_value(&self) -> ValueRef<'_> {
+        self.as_ref().map_or(ValueRef::None, AsValue::as_value)
+    }
 }
 
 /// A list in some memory.

@@ -134,6 +134,31 @@ impl ShareableListOptions {
         self.adopt(block)
     }
 
+    /// Attaches to the list whose handle was pickled, with these options but for the name, which is the pickle's.
+    ///
+    /// ```
+    /// use shmtypes::compat::ShareableList;
+    /// use shmtypes::compat::list::Text;
+    ///
+    /// let padded = ShareableList::options().text(Text::Padded);
+    /// let list = padded.create(&[b"ends in NUL\0"])?;
+    /// // A pickle says the name and nothing else: whoever unpickles must know that text is padded.
+    /// let same = padded.from_pickle(&list.to_pickle(4)?)?;
+    /// assert_eq!(same.to_vec()?, list.to_vec()?);
+    /// list.unlink()?;
+    /// # Ok::<(), shmtypes::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`ShareableList::from_pickle`], and those of the options.
+    pub fn from_pickle(&self, bytes: &[u8]) -> Result<ShareableList> {
+        match pickle::parse(bytes) {
+            Ok(Handle::ShareableList { name }) => self.clone().name(name).open(),
+            Ok(_) => Err(invalid("the pickle is of a SharedMemory, not of a ShareableList")),
+            Err(error) => Err(Error::new(ErrorKind::Pickle(error))),
+        }
+    }
+
     fn adopt(&self, block: SharedMemory) -> Result<ShareableList> {
         let name = block.name().to_owned();
         let list = List::attach(block).map_err(|error| Error::from(error).on(&name))?;
@@ -394,13 +419,10 @@ impl ShareableList {
     /// Attaches to the list whose handle was pickled.
     ///
     /// # Errors
-    /// [`ErrorKind::Pickle`] for anything but the pickle of a `ShareableList`; else as [`open`](Self::open).
+    /// [`ErrorKind::Pickle`] for anything but the pickle of a handle, [`ErrorKind::InvalidOptions`] for that of a
+    /// `SharedMemory`; else as [`open`](Self::open).
     pub fn from_pickle(bytes: &[u8]) -> Result<Self> {
-        match pickle::parse(bytes) {
-            Ok(Handle::ShareableList { name }) => Self::open(&name),
-            Ok(_) => Err(invalid("the pickle is of a SharedMemory, not of a ShareableList")),
-            Err(error) => Err(Error::new(ErrorKind::Pickle(error))),
-        }
+        Self::options().from_pickle(bytes)
     }
 
     fn write_values(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -182,6 +182,18 @@ impl SharedMemoryOptions {
         self.attach(name).map_err(|error| error.on(self.segment.name.as_deref().unwrap_or_default()))
     }
 
+    /// Attaches to the block whose handle was pickled, with these options but for the name, which is the pickle's.
+    ///
+    /// # Errors
+    /// As [`SharedMemory::from_pickle`], and those of the options.
+    pub fn from_pickle(&self, bytes: &[u8]) -> Result<SharedMemory> {
+        match pickle::parse(bytes) {
+            Ok(Handle::SharedMemory { name, .. }) => self.clone().name(name).open(),
+            Ok(_) => Err(invalid("the pickle is of a ShareableList, not of a SharedMemory")),
+            Err(error) => Err(Error::new(ErrorKind::Pickle(error))),
+        }
+    }
+
     fn attach(&self, name: PosixName) -> Result<SharedMemory> {
         let directory = self.segment.directory.clone();
         let path = directory.join(name.file_name());
@@ -429,14 +441,10 @@ impl SharedMemory {
     /// Attaches to the block whose handle was pickled.
     ///
     /// # Errors
-    /// [`ErrorKind::Pickle`](crate::ErrorKind::Pickle) for anything but the pickle of a `SharedMemory`; else as
-    /// [`open`](Self::open).
+    /// [`ErrorKind::Pickle`] for anything but the pickle of a handle, [`ErrorKind::InvalidOptions`] for that of a
+    /// `ShareableList`; else as [`open`](Self::open).
     pub fn from_pickle(bytes: &[u8]) -> Result<Self> {
-        match pickle::parse(bytes) {
-            Ok(Handle::SharedMemory { name, .. }) => Self::open(&name),
-            Ok(_) => Err(invalid("the pickle is of a ShareableList, not of a SharedMemory")),
-            Err(error) => Err(Error::new(ErrorKind::Pickle(error))),
-        }
+        Self::options().from_pickle(bytes)
     }
 }
 
