@@ -4,6 +4,7 @@ use crate::repr;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::num::TryFromIntError;
 
 /// A value of a list, with text of its own.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,12 +188,20 @@ from! {
     f64 => |value| Self::Float(value),
     bool => |value| Self::Bool(value),
     String => |text| Self::Str(text),
+    &String => |text| Self::Str(text.clone()),
     &str => |text| Self::Str(text.into()),
     Vec<u8> => |bytes| Self::Bytes(bytes),
+    &Vec<u8> => |bytes| Self::Bytes(bytes.clone()),
     &[u8] => |bytes| Self::Bytes(bytes.into()),
     () => |_none| Self::None,
     ValueRef<'_> => |value| value.to_value(),
     &Value => |value| value.clone(),
+}
+
+impl<const N: usize> From<[u8; N]> for Value {
+    fn from(bytes: [u8; N]) -> Self {
+        Self::Bytes(bytes.into())
+    }
 }
 
 impl<const N: usize> From<&[u8; N]> for Value {
@@ -224,13 +233,20 @@ macro_rules! borrow {
 }
 
 borrow! {
+    i8 => |value| Self::Int(value.into()),
+    i16 => |value| Self::Int(value.into()),
     i32 => |value| Self::Int(value.into()),
     i64 => |value| Self::Int(value),
+    u8 => |value| Self::Int(value.into()),
+    u16 => |value| Self::Int(value.into()),
+    u32 => |value| Self::Int(value.into()),
+    f32 => |value| Self::Float(value.into()),
     f64 => |value| Self::Float(value),
     bool => |value| Self::Bool(value),
     &'a str => |text| Self::Str(text),
     &'a String => |text| Self::Str(text),
     &'a [u8] => |bytes| Self::Bytes(bytes),
+    &'a Vec<u8> => |bytes| Self::Bytes(bytes),
     () => |_none| Self::None,
 }
 
@@ -240,9 +256,78 @@ impl<'a, const N: usize> From<&'a [u8; N]> for ValueRef<'a> {
     }
 }
 
+impl<'a, T: Into<ValueRef<'a>>> From<Option<T>> for ValueRef<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::None, Into::into)
+    }
+}
+
+macro_rules! try_from {
+    ($($integer:ty),*) => { $(
+        /// Fails beyond the 64 bits that an `int` of a list has.
+        impl TryFrom<$integer> for Value {
+            type Error = TryFromIntError;
+
+            fn try_from(value: $integer) -> Result<Self, TryFromIntError> {
+                Ok(Self::Int(value.try_into()?))
+            }
+        }
+
+        /// Fails beyond the 64 bits that an `int` of a list has.
+        impl TryFrom<$integer> for ValueRef<'_> {
+            type Error = TryFromIntError;
+
+            fn try_from(value: $integer) -> Result<Self, TryFromIntError> {
+                Ok(Self::Int(value.try_into()?))
+            }
+        }
+    )* };
+}
+
+try_from!(u64, usize, isize, u128, i128);
+
 #[cfg(test)]
 mod tests {
-    use super::Needle;
+    use super::{Needle, Value, ValueRef};
+    use alloc::string::String;
+    use alloc::vec;
+
+    /// Each type becomes the same value owned, borrowed, and in place.
+    #[test]
+    fn what_has_a_place_in_a_list_becomes_a_value() {
+        use crate::list::AsValue;
+        macro_rules! same {
+            ($($source:expr => $value:expr),* $(,)?) => { $({
+                assert_eq!(Value::from($source), $value.to_value());
+                assert_eq!(AsValue::as_value(&$source), $value);
+            })* };
+        }
+        let (text, bytes) = (String::from("text"), vec![1_u8, 2]);
+        same!(
+            -1_i8 => Int(-1), -1_i16 => Int(-1), -1_i32 => Int(-1), i64::MIN => Int(i64::MIN),
+            u8::MAX => Int(255), u16::MAX => Int(65_535), u32::MAX => Int(4_294_967_295),
+            0.5_f32 => Float(0.5), 0.1_f64 => Float(0.1), true => Bool(true), () => None,
+            "text" => Str("text"), text.clone() => Str("text"), &text => Str("text"),
+            bytes.clone() => Bytes(&[1, 2]), &bytes => Bytes(&[1, 2]), bytes.as_slice() => Bytes(&[1, 2]),
+            [1_u8, 2] => Bytes(&[1, 2]), b"\x01\x02" => Bytes(&[1, 2]),
+            Some(1_u8) => Int(1), Option::<&str>::None => None, Some(Some("x")) => Str("x"), Some([1_u8]) => Bytes(&[1]),
+        );
+        macro_rules! borrowed {
+            ($($source:expr => $value:expr),* $(,)?) => { $( assert_eq!(ValueRef::from($source), $value); )* };
+        }
+        borrowed!(
+            -1_i8 => Int(-1), -1_i16 => Int(-1), -1_i32 => Int(-1), -1_i64 => Int(-1), 1_u8 => Int(1), 1_u16 => Int(1),
+            1_u32 => Int(1), 0.5_f32 => Float(0.5), 0.5_f64 => Float(0.5), true => Bool(true), () => None,
+            "text" => Str("text"), &text => Str("text"), &bytes => Bytes(&[1, 2]), b"x" => Bytes(b"x"),
+            Some(1) => Int(1), Option::<i64>::None => None, Some(&text) => Str("text"), &Value::Int(1) => Int(1),
+        );
+        assert_eq!(Value::try_from(i64::MAX as u64), Ok(Value::Int(i64::MAX)));
+        assert_eq!(ValueRef::try_from(7_usize), Ok(Int(7)));
+        assert_eq!(Value::try_from(-7_isize), Ok(Value::Int(-7)));
+        assert!(Value::try_from(u64::MAX).is_err() && ValueRef::try_from(1_u64 << 63).is_err());
+        assert!(Value::try_from(i128::from(i64::MIN) - 1).is_err() && Value::try_from(u128::MAX).is_err());
+    }
+
     use super::ValueRef::{Bool, Bytes, Float, Int, None, Str};
 
     #[test]

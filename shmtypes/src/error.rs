@@ -275,7 +275,7 @@ impl Error {
                 | ListError::Corrupt { .. }
                 | ListError::UnknownFormat { .. }
                 | ListError::NotUtf8 { .. } => Fault::Peer,
-                ListError::Busy { .. } | ListError::NotFound => Fault::State,
+                ListError::Busy { .. } | ListError::Unfinished | ListError::NotFound => Fault::State,
                 _ => Fault::Caller,
             },
             K::Pickle(_) => Fault::Peer,
@@ -385,6 +385,9 @@ impl Error {
             K::TooManyFiles => "raise `ulimit -n`; attached segments keep none open",
             K::PermissionDenied { .. } => {
                 "check the owner and mode of the segment; `open_read_only` needs only read access"
+            }
+            K::List(ListError::Unfinished) => {
+                "try again; if its maker is gone, remove the name: `SharedMemory::open(name)?.unlink()`"
             }
             _ => return None,
         })
@@ -524,7 +527,7 @@ impl From<Error> for std::io::Error {
                 | ListError::WouldBeCut { .. }
                 | ListError::TooLong { .. },
             ) => Io::InvalidInput,
-            ErrorKind::List(ListError::Busy { .. }) => Io::ResourceBusy,
+            ErrorKind::List(ListError::Busy { .. } | ListError::Unfinished) => Io::ResourceBusy,
             ErrorKind::NoSpace { .. } | ErrorKind::NoInodes => Io::StorageFull,
             ErrorKind::FileSizeLimit { .. } => Io::FileTooLarge,
             ErrorKind::NoAddressSpace { .. } => Io::OutOfMemory,

@@ -23,7 +23,7 @@
 //!
 //! * **Typed.** [`derive(ShmLayout)`](macro@ShmLayout) gives a `#[repr(C)]` struct a fixed, self-described layout. The
 //!   segment carries the schema; attaching with another type is an error that names the fields that differ.
-//! * **Zero-copy.** Loops over [blocks](ShmArray::fold_blocks) run at the speed of loops over a slice; attaching costs
+//! * **Zero-copy.** Loops over [blocks](Elements::fold_blocks) run at the speed of loops over a slice; attaching costs
 //!   what its system calls cost, whatever the size.
 //! * **Survives.** A `kill -9` at any instruction leaves no half-made segment under a name and no orphan that [`reap`]
 //!   does not find. A full /dev/shm is an error, never SIGBUS.
@@ -42,7 +42,7 @@
 //! |---|---|---|---|
 //! | unpublished | inside [`create_with`](ShmArray::create_with) | `&mut [T]` | yes: it has no name yet |
 //! | shared | `create`, `open` | copies in and out, blocks, views, atomics | yes: wrong values, nothing worse |
-//! | escape | [`as_ptr`](ShmArray::as_ptr), `unsafe` [`as_slice`](ShmArray::as_slice) | a pointer, `&[T]` | the caller's word |
+//! | escape | [`as_ptr`](Elements::as_ptr), `unsafe` [`as_slice`](Elements::as_slice) | a pointer, `&[T]` | the caller's word |
 //!
 //! Since Rust 1.90 the documentation of [`core::ptr::read_volatile`] allows volatile accesses to memory outside every
 //! Rust allocation; unsafe-code-guidelines issues 152 and 607 are the discussion. No text is normative yet for memory
@@ -92,8 +92,8 @@ pub use layout::{
     ShmStr, ShmValue, ShmView, ShmZero, TooLong, Writable,
 };
 pub use segment::{
-    Container, Creator, Detached, Evolve, HugePages, Listing, Persist, Reaped, SegmentDirectory, SegmentInfo, Trust,
-    inspect, list, reap, reap_named, unlink,
+    Container, Creator, Detached, Elements, Evolve, HugePages, Listing, Persist, Reaped, SegmentDirectory, SegmentInfo,
+    Trust, inspect, list, reap, reap_named, unlink,
 };
 pub use shmtypes_derive::ShmLayout;
 

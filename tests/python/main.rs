@@ -18,6 +18,12 @@ fn with_each(test: impl Fn(&Interpreter)) {
     }
 }
 
+/// Prints them, for those who ask with `--nocapture`.
+#[test]
+fn there_is_an_interpreter() {
+    assert!(!interpreters().is_empty());
+}
+
 /// Any value of a list that Python keeps as it is.
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![

@@ -12,6 +12,18 @@ from multiprocessing import resource_tracker, shared_memory
 objects = {}
 
 
+class Steps:
+    """The `struct` module for `shared_memory`, whose stores into a block wait for a line each."""
+
+    def __getattr__(self, name):
+        return getattr(struct, name)
+
+    def pack_into(self, *arguments):
+        print(json.dumps({"step": True}), flush=True)
+        sys.stdin.readline()
+        struct.pack_into(*arguments)
+
+
 def typed(value):
     if value is None:
         return {"t": "none"}
@@ -56,6 +68,9 @@ def run(command):
     if op == "open list":
         objects[key] = shared_memory.ShareableList(name=command["name"])
         return {"len": len(objects[key])}
+    if op == "steps":
+        shared_memory.struct = Steps() if command["on"] else struct
+        return {}
     if op == "block":
         objects[key] = shared_memory.SharedMemory(command.get("name"), create=True, size=command["size"], **keywords(command))
         return {"name": objects[key].name, "size": objects[key].size}

@@ -63,28 +63,42 @@ fn what_python_made_ends_with_it_and_what_rust_made_stays() {
 }
 
 /// The descriptor of a Python process's tracker, as a child of it would inherit it.
-fn tracker_of(python: &mut Python) -> ResourceTracker {
+fn tracker_of(python: &mut Python, form: MessageForm) -> ResourceTracker {
     let answer = python.run(&json!({"op": "tracker"}));
     let path = format!("/proc/{}/fd/{}", python.peer().id(), answer["fd"]);
     let pipe = std::fs::OpenOptions::new().write(true).open(path).unwrap();
-    ResourceTracker::new(OwnedFd::from(pipe), MessageForm::Simple)
+    ResourceTracker::new(OwnedFd::from(pipe), form)
+}
+
+/// The forms that the tracker of this Python reads.
+fn forms(interpreter: &Interpreter) -> Vec<MessageForm> {
+    match interpreter.version[..] {
+        [3, 13, 10] | [3, 14, 1] => vec![MessageForm::Json],
+        _ if interpreter.version >= vec![3, 14, 2] => vec![MessageForm::Simple, MessageForm::Json],
+        [3, 13, patch] if patch > 10 => vec![MessageForm::Simple, MessageForm::Json],
+        _ => vec![MessageForm::Simple],
+    }
 }
 
 #[test]
 fn a_tracked_block_ends_with_the_family_of_the_tracker() {
     with_each(|interpreter| {
-        let scratch = Scratch::new();
-        let mut python = Python::start(interpreter);
-        let tracker = tracker_of(&mut python);
-        let tracked = SharedMemory::create_named(&scratch.name("tracked"), 8).unwrap();
-        let untracked = SharedMemory::create_named(&scratch.name("untracked"), 8).unwrap();
-        tracked.track(&tracker).unwrap();
-        untracked.track(&tracker).unwrap();
-        untracked.untrack(&tracker).unwrap();
-        // The last write end.
-        drop(tracker);
-        python.end();
-        assert_eq!(scratch.left(), [untracked.name()]);
+        for form in forms(interpreter) {
+            let scratch = Scratch::new();
+            let mut python = Python::start(interpreter);
+            let tracker = tracker_of(&mut python, form);
+            // Names that only the form with base64 carries.
+            let odd = if form == MessageForm::Json { "\n:\u{e9}" } else { "" };
+            let tracked = SharedMemory::create_named(&scratch.name(&format!("tracked{odd}")), 8).unwrap();
+            let untracked = SharedMemory::create_named(&scratch.name(&format!("untracked{odd}")), 8).unwrap();
+            tracked.track(&tracker).unwrap();
+            untracked.track(&tracker).unwrap();
+            untracked.untrack(&tracker).unwrap();
+            // The last write end.
+            drop(tracker);
+            python.end();
+            assert_eq!(scratch.left(), [untracked.name()], "{form:?}");
+        }
     });
 }
 

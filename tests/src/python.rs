@@ -32,8 +32,12 @@ impl Interpreter {
     }
 }
 
+/// Where `tests/python/newer_pythons` puts what it finds, if it is called as `.ci/run` calls it.
+const NEWER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/pythons/bin");
+
 /// Every CPython from 3.8 on that can be found, oldest first: those of `SHMTYPES_PYTHONS` (separated by colons), else
-/// `python3` on the PATH and the versions under pyenv. Prints which ones they are.
+/// `python3` on the PATH, the versions under pyenv, and those that `tests/python/newer_pythons` fetched. Prints which
+/// ones they are.
 ///
 /// # Panics
 /// If there is none.
@@ -47,7 +51,8 @@ pub fn interpreters() -> &'static [Interpreter] {
                 let pyenv = pyenv.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".pyenv")));
                 let versions = pyenv.and_then(|root| std::fs::read_dir(root.join("versions")).ok());
                 let versions = versions.into_iter().flatten().flatten().map(|entry| entry.path().join("bin/python3"));
-                std::iter::once(PathBuf::from("python3")).chain(versions).collect()
+                let newer = std::fs::read_dir(NEWER).into_iter().flatten().flatten().map(|entry| entry.path());
+                std::iter::once(PathBuf::from("python3")).chain(versions).chain(newer).collect()
             }
         };
         let found = candidates.iter().filter_map(|program| Interpreter::at(program));

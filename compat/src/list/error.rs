@@ -1,5 +1,6 @@
 //! What can be wrong with a list, or with what is asked of it.
 
+use super::kind;
 use core::fmt;
 
 /// Why a list cannot be read, changed or made.
@@ -36,6 +37,9 @@ pub enum ListError {
         /// How many bytes from its start are good.
         valid_up_to: usize,
     },
+    /// Somebody is making the list, or was killed while making it: Python gives a block its name and its size before it
+    /// writes the table. Python attaches to it as an empty list.
+    Unfinished,
     /// Somebody writes this value all the time, or was killed while writing it. Storing it anew repairs it.
     Busy {
         /// The position of the value.
@@ -84,6 +88,20 @@ pub enum ListError {
     NotFound,
 }
 
+impl ListError {
+    /// Whether it may pass: a value that somebody is writing looks like this for a moment. Python stores the format
+    /// before the code, so that the format of one kind meets the code of another; in a list that it is making, both are
+    /// 0 at first.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Busy { .. } | Self::Unfinished => true,
+            Self::UnknownFormat { format, code, .. } => kind::may_meet(u64::from_ne_bytes(*format), *code),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for ListError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -103,6 +121,7 @@ impl fmt::Display for ListError {
             Self::NotUtf8 { index, valid_up_to } => {
                 write!(f, "the text of value {index} is no UTF-8 from byte {valid_up_to} on")
             }
+            Self::Unfinished => f.write_str("the list is not finished: it is just being made, or its maker was killed"),
             Self::Busy { index } => {
                 write!(
                     f,

@@ -99,6 +99,12 @@ impl Kind {
     }
 }
 
+/// Whether each of the two is one that CPython writes, or what stands there before it writes.
+pub(super) fn may_meet(format: u64, code: u8) -> bool {
+    let is_known = [0, INT, FLOAT, BOOL, NONE].contains(&format) || text_len(format).is_some();
+    is_known && [AS_IT_IS, DECODE, STRIP, TO_NONE].contains(&code)
+}
+
 /// The length in a format such as `24s`, of at most seven digits.
 #[inline(always)]
 pub(super) fn text_len(format: u64) -> Option<usize> {

@@ -13,6 +13,7 @@
 //! version, but the second word tells: 0 is the offset of the first slot, and no slot of 3.8 has size 0.
 
 use super::ListError;
+use super::kind::{self, Kind};
 use crate::memory::Memory;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -26,6 +27,53 @@ pub enum LayoutVersion {
     Py38,
     /// Offsets of slots: Python 3.9 and later.
     Py39,
+}
+
+/// How far the maker of a list is. CPython makes the block with zeros and its final size, then writes the table, the
+/// values, the formats and the codes, each from the front to the back (3.13, `shared_memory.py` lines 358-383).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The table in front of the values is missing, or its end. Attached now, the list would look empty, or like none.
+    Table,
+    /// The table stands; the last value, its format or its code is missing.
+    Values,
+    /// Nothing is known to be missing. (Bytes that are no list are not judged here, and neither is a code 0 that an
+    /// `int` would have, too.)
+    Finished,
+}
+
+impl Progress {
+    /// How far the maker of the list in this memory is, whose length must be exactly the list's for this, as it is on
+    /// Linux. Takes constant time.
+    #[must_use]
+    pub fn of<M: Memory + ?Sized>(memory: &M) -> Self {
+        let bytes = memory.len();
+        if bytes < 2 * WORD {
+            return Self::Finished;
+        }
+        let len = match usize::try_from(memory.read_word(0).cast_signed()) {
+            Ok(len) if len <= bytes / (2 * WORD) => len,
+            _ => return Self::Finished,
+        };
+        // The last word of the table is the end of the values, or of 3.8 the size of the last one: 0 only where it is
+        // missing, or where the block has no room for values.
+        let last = if len > 0 && memory.read_word(WORD) != 0 { len } else { len + 1 };
+        let has_room = bytes > (last + 1) * WORD + len * (WORD + 1);
+        if has_room && memory.read_word(last * WORD) == 0 {
+            return Self::Table;
+        }
+        if len == 0 {
+            return Self::Finished;
+        }
+        let format = memory.read_word(bytes - len - WORD);
+        let code = memory.read_byte(bytes - 1);
+        let is_missing =
+            format == 0 || code == 0 && (format == Kind::None.format() || kind::text_len(format).is_some());
+        if is_missing && !has_room {
+            return Self::Table; // of 3.8 perhaps, whose sizes are missing
+        }
+        if is_missing { Self::Values } else { Self::Finished }
+    }
 }
 
 /// A private copy of what a list says of itself: from it come all bounds. Only the offset of a slot is fetched when the

@@ -38,7 +38,7 @@ mod tests;
 
 pub use encode::{encode, encode_into, encoded_len};
 pub use error::ListError;
-pub use layout::LayoutVersion;
+pub use layout::{LayoutVersion, Progress};
 
 use crate::memory::{Memory, MemoryMut};
 use crate::value::{Needle, Value, ValueRef};
@@ -231,7 +231,7 @@ impl<M: Memory> List<M> {
         self.get_patiently(index, scratch, || false)
     }
 
-    /// The same, but a value that is [`ListError::Busy`] is read again as long as `again` says so.
+    /// The same, but an error that [may pass](ListError::may_pass) is read again as long as `again` says so.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -309,7 +309,7 @@ impl<M: Memory> List<M> {
         self.try_for_each_patiently(visit, || false)
     }
 
-    /// The same, but a value that is [`ListError::Busy`] is read again as long as `again` says so.
+    /// The same, but an error that [may pass](ListError::may_pass) is read again as long as `again` says so.
     ///
     /// # Errors
     /// As [`try_for_each`](Self::try_for_each).

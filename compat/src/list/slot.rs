@@ -211,7 +211,7 @@ fn read_patiently<M: Memory + ?Sized>(
 ) -> Result<Found, ListError> {
     loop {
         match read_again(memory, geometry, index, scratch) {
-            Err(ListError::Busy { .. }) if again() => {}
+            Err(ref error) if error.may_pass() && again() => {}
             outcome => return outcome,
         }
     }

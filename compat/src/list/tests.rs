@@ -519,3 +519,91 @@ fn tables_that_lie_are_refused() {
         assert!(List::attach(&good[..len]).is_err() || len == 8, "{len} bytes");
     }
 }
+
+/// As much of a list as its maker has written, in words and then in bytes, is never taken for a finished one.
+#[test]
+fn a_list_that_is_being_made_is_told_from_a_finished_one() {
+    let lists: [&[ValueRef<'_>]; 6] = [
+        &[],
+        &[ValueRef::Int(7)],
+        &[ValueRef::Str("")],
+        &[ValueRef::None, ValueRef::Float(0.5), ValueRef::Str("a longer text, of 25 bytes")],
+        &[ValueRef::Str("x"), ValueRef::Bytes(b"y"), ValueRef::None],
+        &[ValueRef::Str("x"), ValueRef::Bool(true)],
+    ];
+    for values in lists {
+        for dialect in [Dialect::Portable, Dialect::Py38, Dialect::Py39] {
+            let whole = encode(values, dialect, Text::Exact).unwrap();
+            let finished = |bytes: &[u8]| Progress::of(bytes) == Progress::Finished;
+            assert!(finished(&whole), "{values:?} {dialect:?}");
+            let (len, data) = (values.len(), whole.len() - 17 * values.len());
+            let table = whole.len() - 9 * len - (data - if dialect == Dialect::Py38 { 8 } else { 16 });
+            for done in (0..table).step_by(8) {
+                let mut half = vec![0; whole.len()];
+                half[..done].copy_from_slice(&whole[..done]);
+                // The words of an empty list are zero.
+                let expected = if len == 0 { Progress::Finished } else { Progress::Table };
+                assert_eq!(Progress::of(half.as_slice()), expected, "{done} bytes of {values:?} {dialect:?}");
+            }
+            for done in table..whole.len() - len {
+                let mut half = vec![0; whole.len()];
+                half[..done].copy_from_slice(&whole[..done]);
+                let format_is_begun = done + 8 > whole.len() - len;
+                assert!(format_is_begun || Progress::of(half.as_slice()) == Progress::Values, "{done} {values:?}");
+            }
+            // The last code; that of a number is 0 anyway.
+            if let Some(code) = whole.last().filter(|&&code| code != 0) {
+                let mut half = whole.clone();
+                half[whole.len() - 1] = 0;
+                assert_eq!(Progress::of(half.as_slice()), Progress::Values, "without code {code}");
+            }
+        }
+    }
+    // What is no list is for `attach` to refuse.
+    for bytes in [vec![], vec![0; 8], vec![0xff; 40], vec![9; 15]] {
+        assert_eq!(Progress::of(bytes.as_slice()), Progress::Finished);
+    }
+    // A list whose values take no room, as later versions may make of empty text.
+    let no_room = [1_u64.to_ne_bytes(), [0; 8], [0; 8], *b"0s\0\0\0\0\0\0"].concat();
+    let no_room = [no_room.as_slice(), &[1]].concat();
+    assert_eq!(Progress::of(no_room.as_slice()), Progress::Finished);
+    assert_eq!(Progress::of([0; 4096].as_slice()), Progress::Table, "Python's empty list has 16 bytes");
+}
+
+/// Python stores the format, then the code: between the two they do not go together.
+#[test]
+fn a_python_writer_between_two_stores_is_waited_for() {
+    let mut bytes = encode(&[ValueRef::Int(7)], Dialect::Portable, Text::Exact).unwrap();
+    let (format, code) = (bytes.len() - 9, bytes.len() - 1);
+    let cells = Cell::from_mut(bytes.as_mut_slice()).as_slice_of_cells();
+    let list = List::attach(cells).unwrap();
+    cells.write(format, b"8s\0\0\0\0\0\0");
+    let mut scratch = Vec::new();
+    assert!(matches!(list.get(0, &mut scratch), Err(ListError::UnknownFormat { index: 0, code: 0, .. })));
+    let mut turns = 0;
+    let mut go_on = || {
+        turns += 1;
+        if turns == 3 {
+            cells.write_byte(code, 2);
+            cells.write(16 + 8, b"bytes\0\0\0");
+        }
+        turns <= 3
+    };
+    assert_eq!(list.get_patiently(0, &mut scratch, &mut go_on), Ok(ValueRef::Bytes(b"bytes")));
+    assert_eq!(turns, 3);
+    // A writer that never goes on.
+    cells.write_byte(code, 0);
+    let mut turns = 0;
+    let never = list.get_patiently(0, &mut scratch, || {
+        turns += 1;
+        turns < 5
+    });
+    assert!(matches!(never, Err(ListError::UnknownFormat { .. })) && turns == 5);
+    // What nobody writes is not waited for.
+    for (odd, number) in [(b"8i\0\0\0\0\0\0", 0), (b"8s\0\0\0\0\0\0", 4)] {
+        cells.write(format, odd);
+        cells.write_byte(code, number);
+        let found = list.get_patiently(0, &mut scratch, || panic!("there is nothing to wait for"));
+        assert!(matches!(found, Err(ListError::UnknownFormat { .. })));
+    }
+}

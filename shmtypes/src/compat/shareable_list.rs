@@ -1,12 +1,14 @@
 //! A list of fixed length whose values change, as Python's `ShareableList`.
 
-use super::list::{AsValue, LayoutVersion, ListError, Text, encode_into, encoded_len};
+use super::list::{AsValue, LayoutVersion, ListError, Progress, Text, encode_into, encoded_len};
+use super::shared_memory::CreatorPatience;
 use super::table::Table;
 use super::value::Needle;
 use super::{Dialect, Handle, List, Rename, SharedMemory, SharedMemoryOptions, Value, ValueRef, pickle, repr};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Trust;
 use crate::segment::options::invalid;
+use crate::sys::Access;
 use core::cell::Cell;
 use core::fmt;
 use std::path::PathBuf;
@@ -51,7 +53,8 @@ fn patience() -> impl FnMut() -> bool {
 /// always seen whole, and every other store is seen complete, or the read is repeated, and after a while
 /// [`ListError::Busy`]. Two cases remain: between two looks of one read, two stores may lead back to the first kind
 /// (ABA), and two processes that store text into one slot at once may mix it. Python's own reader and writer know
-/// nothing of this: a read beside a Python writer gives a value or an error, but perhaps one of the new kind from the
+/// nothing of this: a read beside a Python writer waits a while for a format and a code that go together, and gives a value
+/// or an error, but perhaps one of the new kind from the
 /// bytes of the old, or, because it clears what it is about to write, a zero or a text that is empty or cut. Two writers of one
 /// value must agree among each other: stores of different kinds at once can leave the bytes of one under the kind of the
 /// other.
@@ -129,12 +132,59 @@ impl ShareableListOptions {
     /// # Errors
     /// As there.
     pub fn open(&self) -> Result<ShareableList> {
-        let (block, file) = self.block.open_with_file()?;
+        let (block, file) = self.block.open_with_file(Access::ReadWrite)?;
+        let mut table = Table::new(&file, block.size());
+        if Progress::of(&table) != Progress::Finished {
+            await_maker(&block)?;
+            table = Table::new(&file, block.size());
+        }
+        self.adopt(block, table)
+    }
+
+    /// Attaches to the list whose handle was pickled, with these options but for the name, which is the pickle's.
+    ///
+    /// ```
+    /// use shmtypes::compat::ShareableList;
+    /// use shmtypes::compat::list::Text;
+    ///
+    /// let padded = ShareableList::options().text(Text::Padded);
+    /// let list = padded.create(&[b"ends in NUL\0"])?;
+    /// // A pickle says the name and nothing else: whoever unpickles must know that text is padded.
+    /// let same = padded.from_pickle(&list.to_pickle(4)?)?;
+    /// assert_eq!(same.to_vec()?, list.to_vec()?);
+    /// list.unlink()?;
+    /// # Ok::<(), shmtypes::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`ShareableList::from_pickle`], and those of the options.
+    pub fn from_pickle(&self, bytes: &[u8]) -> Result<ShareableList> {
+        match pickle::parse(bytes) {
+            Ok(Handle::ShareableList { name }) => self.clone().name(name).open(),
+            Ok(_) => Err(invalid("the pickle is of a SharedMemory, not of a ShareableList")),
+            Err(error) => Err(Error::new(ErrorKind::Pickle(error))),
+        }
+    }
+
+    fn adopt(&self, block: SharedMemory, table: Table<'_>) -> Result<ShareableList> {
         let name = block.name().to_owned();
-        let table = Table::new(&file, block.size());
         let list = List::attach_by(&table, block);
         let list = table.judge(list).map_err(|error| error.on(&name))?;
         Ok(ShareableList { list: list.with_text(self.text) })
+    }
+}
+
+/// Waits for whoever is making the list. One whose table stands may be opened then: values that are missing say so.
+#[cold]
+fn await_maker(block: &SharedMemory) -> Result<()> {
+    let patience = CreatorPatience::new();
+    loop {
+        match Progress::of(block) {
+            Progress::Finished => return Ok(()),
+            _ if patience.wait() => {}
+            Progress::Values => return Ok(()),
+            Progress::Table => return Err(Error::from(ListError::Unfinished).on(block.name())),
+        }
     }
 }
 
@@ -166,10 +216,13 @@ impl ShareableList {
 
     /// Attaches to the list of this name, which Python or this crate made, in either layout.
     ///
-    /// A list that Python is just making looks empty, or like no list, for a moment.
+    /// A list that Python is just making is waited for, up to a tenth of a second; Python itself would attach to it as an
+    /// empty list.
     ///
     /// # Errors
-    /// As [`SharedMemory::open`], and [`ErrorKind::List`] if the block holds no list.
+    /// As [`SharedMemory::open`], and [`ErrorKind::List`]: [`ListError::Unfinished`] if its maker does not get on or was
+    /// killed while making it, others if the block holds no list. To be rid of such a block, open it as a
+    /// [`SharedMemory`] and [`unlink`](SharedMemory::unlink) it.
     pub fn open(name: &str) -> Result<Self> {
         Self::options().name(name).open()
     }
@@ -204,7 +257,7 @@ impl ShareableList {
         self.list.memory()
     }
 
-    /// Reads again while another process is in the middle of a store.
+    /// Reads again while another process is in the middle of a store, Python's three separate stores included.
     #[inline(always)]
     fn patiently<R>(&self, mut read: impl FnMut() -> Result<R, ListError>) -> Result<R> {
         read().or_else(|error| self.read_again(error, read))
@@ -214,7 +267,7 @@ impl ShareableList {
     #[inline(never)]
     fn read_again<R>(&self, mut error: ListError, mut read: impl FnMut() -> Result<R, ListError>) -> Result<R> {
         let mut again = patience();
-        while matches!(error, ListError::Busy { .. }) && again() {
+        while error.may_pass() && again() {
             match read() {
                 Ok(result) => return Ok(result),
                 Err(next) => error = next,
@@ -383,13 +436,10 @@ impl ShareableList {
     /// Attaches to the list whose handle was pickled.
     ///
     /// # Errors
-    /// [`ErrorKind::Pickle`] for anything but the pickle of a `ShareableList`; else as [`open`](Self::open).
+    /// [`ErrorKind::Pickle`] for anything but the pickle of a handle, [`ErrorKind::InvalidOptions`] for that of a
+    /// `SharedMemory`; else as [`open`](Self::open).
     pub fn from_pickle(bytes: &[u8]) -> Result<Self> {
-        match pickle::parse(bytes) {
-            Ok(Handle::ShareableList { name }) => Self::open(&name),
-            Ok(_) => Err(invalid("the pickle is of a SharedMemory, not of a ShareableList")),
-            Err(error) => Err(Error::new(ErrorKind::Pickle(error))),
-        }
+        Self::options().from_pickle(bytes)
     }
 
     fn write_values(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -402,7 +452,7 @@ impl ShareableList {
                 f.write_str(", ")?;
             }
             let mut found = self.list.get(index as isize, &mut scratch).map_err(|error| self.error(error));
-            if patient && matches!(found, Err(ref error) if is_busy(error)) {
+            if patient && matches!(found, Err(ref error) if may_pass(error)) {
                 found = self.get_ref(index as isize, &mut scratch);
                 patient = found.is_ok();
             }
@@ -416,8 +466,8 @@ impl ShareableList {
     }
 }
 
-fn is_busy(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::List(ListError::Busy { .. }))
+fn may_pass(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::List(error) if error.may_pass())
 }
 
 /// As Python's `repr(list(sl))`.
@@ -483,5 +533,33 @@ impl<'a> IntoIterator for &'a ShareableList {
 
     fn into_iter(self) -> ListIter<'a> {
         self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_waited_for_and_not_for_ever() {
+        let list = ShareableList::create(&[1]).unwrap();
+        list.unlink().unwrap();
+        let odd = ListError::UnknownFormat { index: 0, format: *b"8s\0\0\0\0\0\0", code: 0 };
+        for error in [odd, ListError::Busy { index: 0 }] {
+            let left = Cell::new(5);
+            let read = || {
+                left.set(left.get() - 1);
+                if left.get() == 0 { Ok("read") } else { Err(error.clone()) }
+            };
+            assert_eq!(list.patiently(read).unwrap(), "read");
+            let found = list.patiently(|| Err::<(), _>(error.clone())).unwrap_err();
+            assert_eq!(*found.kind(), ErrorKind::List(error));
+        }
+        let reads = Cell::new(0);
+        let wrong = list.patiently(|| {
+            reads.set(reads.get() + 1);
+            Err::<(), _>(ListError::NotFound)
+        });
+        assert!(wrong.is_err() && reads.get() == 1, "no patience with what does not pass");
     }
 }

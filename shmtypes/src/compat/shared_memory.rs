@@ -8,9 +8,11 @@ use super::tracker::Action;
 use super::{Handle, ResourceTracker, pickle};
 use crate::access;
 use crate::error::{Error, ErrorKind, Result};
+use crate::layout::ShmLayout;
 use crate::segment::Trust;
 use crate::segment::attach::{check_kind, open};
 use crate::segment::file::{Naming, NewFile};
+use crate::segment::lend::Unpublished;
 use crate::segment::name::SegmentName;
 use crate::segment::options::{SegmentOptions, invalid};
 use crate::sys::{self, Access, Directory, Failure, File, FileId, Map};
@@ -22,6 +24,21 @@ use std::time::{Duration, Instant};
 
 /// How long a block may be empty before it is an error: Python creates it with no bytes and then sets its size.
 const CREATOR_PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long whoever is making a block is waited for.
+pub(super) struct CreatorPatience(Instant);
+
+impl CreatorPatience {
+    pub(super) fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Waits a little, if there is any patience left.
+    pub(super) fn wait(&self) -> bool {
+        std::thread::sleep(Duration::from_micros(200));
+        self.0.elapsed() < CREATOR_PATIENCE
+    }
+}
 
 /// A named block of bytes that other processes, Python's among them, read and write.
 ///
@@ -42,7 +59,8 @@ const CREATOR_PATIENCE: Duration = Duration::from_millis(100);
 /// file ends those who touch the missing part with SIGBUS.
 pub struct SharedMemory {
     // Invariant: `size` bytes from the start of `map` on are mapped for reading and writing, and no reference to them
-    // exists. `map` starts at the beginning of a page.
+    // exists. `map` starts at the beginning of a page. For reading only inside an `NdArray<T, ReadOnly>`, which lends the
+    // block to nobody.
     map: Map,
     size: usize,
     id: FileId,
@@ -105,7 +123,7 @@ impl SharedMemoryOptions {
     /// [`ErrorKind::AlreadyExists`], [`ErrorKind::InvalidName`], [`ErrorKind::InvalidOptions`] for no bytes,
     /// [`ErrorKind::NoSpace`] and the limits of the process.
     pub fn create(&self, size: usize) -> Result<SharedMemory> {
-        self.create_with(size, |_| Ok(()))
+        self.create_elements::<u8, Error>(size, 0, size, |_| Ok(()))
     }
 
     /// Creates a block and lends its bytes, all zero, before anybody else can see it. If `fill` fails, nothing is left.
@@ -113,20 +131,31 @@ impl SharedMemoryOptions {
     /// # Errors
     /// As [`create`](Self::create), and what `fill` returns.
     pub fn create_with(&self, size: usize, fill: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<SharedMemory> {
+        self.create_elements(size, 0, size, |mut bytes| bytes.lend(fill)?)
+    }
+
+    /// Creates a block of `size` bytes and lends the `len` elements from `offset` on, which lie inside and are aligned,
+    /// before anybody else can see them.
+    pub(super) fn create_elements<T: ShmLayout, E: From<Error>>(
+        &self,
+        size: usize,
+        offset: usize,
+        len: usize,
+        fill: impl FnOnce(Unpublished<'_, T>) -> Result<(), E>,
+    ) -> Result<SharedMemory, E> {
+        let named = |error: Error| E::from(error.on(self.segment.name.as_deref().unwrap_or_default()));
         let given = self.given_name()?;
-        self.build(given, size, fill).map_err(|error| error.on(self.segment.name.as_deref().unwrap_or_default()))
+        let (file, mut map) = self.unpublished(size).map_err(named)?;
+        // SAFETY: `unpublished` has just made and mapped the file, for writing, and nobody else has the mapping.
+        fill(unsafe { Unpublished::new(&mut map, offset, len, file.is_private()) })?;
+        self.publish(file, map, given, size).map_err(named)
     }
 
     fn given_name(&self) -> Result<Option<PosixName>> {
         self.segment.name.as_deref().map(block_name).transpose()
     }
 
-    fn build(
-        &self,
-        given: Option<PosixName>,
-        size: usize,
-        fill: impl FnOnce(&mut [u8]) -> Result<()>,
-    ) -> Result<SharedMemory> {
+    fn unpublished(&self, size: usize) -> Result<(NewFile, Map)> {
         self.segment.check_mode()?;
         if size == 0 {
             return Err(invalid("a block has at least one byte"));
@@ -136,17 +165,10 @@ impl SharedMemoryOptions {
         }
         let file = NewFile::create(&self.segment, size as u64)?;
         let (map, _) = file.reserve_and_map(&self.segment)?;
-        if file.is_private() {
-            // SAFETY: `size` bytes were just mapped, of a file that has no name, so that nobody else reads or writes
-            // them; every byte is a `u8`; the slice ends with the call.
-            fill(unsafe { core::slice::from_raw_parts_mut(map.start(), size) })?;
-        } else {
-            // Under a hidden name another process could find it: fill private memory instead, and copy.
-            let mut private = vec![0; size];
-            fill(&mut private)?;
-            // SAFETY: `size` bytes are mapped; the source is a private slice of as many.
-            unsafe { access::copy_in(private.as_ptr(), map.start(), size) };
-        }
+        Ok((file, map))
+    }
+
+    fn publish(&self, file: NewFile, map: Map, given: Option<PosixName>, size: usize) -> Result<SharedMemory> {
         let id = file.id();
         let file_name = given.as_ref().map(|name| SegmentName::of_block(name.file_name()));
         let (_, location) = file.publish(&self.segment, file_name, Naming { fresh: fresh_name, vacate: |_| false })?;
@@ -163,21 +185,38 @@ impl SharedMemoryOptions {
     /// # Errors
     /// As [`SharedMemory::open`].
     pub fn open(&self) -> Result<SharedMemory> {
-        Ok(self.open_with_file()?.0)
+        self.open_for(Access::ReadWrite)
+    }
+
+    /// The block of a reader must not leave its `NdArray<T, ReadOnly>`.
+    pub(super) fn open_for(&self, access: Access) -> Result<SharedMemory> {
+        Ok(self.open_with_file(access)?.0)
     }
 
     /// The same, and the file that is mapped.
-    pub(super) fn open_with_file(&self) -> Result<(SharedMemory, File)> {
+    pub(super) fn open_with_file(&self, access: Access) -> Result<(SharedMemory, File)> {
         let name = self.given_name()?.ok_or_else(|| invalid("opening needs a name"))?;
-        self.attach(name).map_err(|error| error.on(self.segment.name.as_deref().unwrap_or_default()))
+        self.attach(name, access).map_err(|error| error.on(self.segment.name.as_deref().unwrap_or_default()))
     }
 
-    fn attach(&self, name: PosixName) -> Result<(SharedMemory, File)> {
+    /// Attaches to the block whose handle was pickled, with these options but for the name, which is the pickle's.
+    ///
+    /// # Errors
+    /// As [`SharedMemory::from_pickle`], and those of the options.
+    pub fn from_pickle(&self, bytes: &[u8]) -> Result<SharedMemory> {
+        match pickle::parse(bytes) {
+            Ok(Handle::SharedMemory { name, .. }) => self.clone().name(name).open(),
+            Ok(_) => Err(invalid("the pickle is of a ShareableList, not of a SharedMemory")),
+            Err(error) => Err(Error::new(ErrorKind::Pickle(error))),
+        }
+    }
+
+    fn attach(&self, name: PosixName, access: Access) -> Result<(SharedMemory, File)> {
         let directory = self.segment.directory.clone();
         let path = directory.join(name.file_name());
-        let start = Instant::now();
+        let patience = CreatorPatience::new();
         loop {
-            let file = open(&directory, &path, Access::ReadWrite)?;
+            let file = open(&directory, &path, access)?;
             let status = file.status()?;
             check_kind(&status)?;
             self.segment.check_owner(status.owner)?;
@@ -185,15 +224,14 @@ impl SharedMemoryOptions {
                 return Err(Error::new(ErrorKind::HardLinked { links: status.links }));
             }
             if status.bytes == 0 {
-                if start.elapsed() < CREATOR_PATIENCE {
-                    std::thread::sleep(Duration::from_micros(200));
+                if patience.wait() {
                     continue;
                 }
                 return Err(Error::new(ErrorKind::NotASegment { found: "an empty file" }));
             }
             let no_address_space = || Error::new(ErrorKind::NoAddressSpace { needed: status.bytes });
             let size = usize::try_from(status.bytes).map_err(|_| no_address_space())?;
-            let map = file.map(size, Access::ReadWrite).map_err(|failure| match failure.errno {
+            let map = file.map(size, access).map_err(|failure| match failure.errno {
                 Errno::ENOMEM | Errno::EOVERFLOW => no_address_space(),
                 _ => failure.into(),
             })?;
@@ -420,14 +458,10 @@ impl SharedMemory {
     /// Attaches to the block whose handle was pickled.
     ///
     /// # Errors
-    /// [`ErrorKind::Pickle`](crate::ErrorKind::Pickle) for anything but the pickle of a `SharedMemory`; else as
-    /// [`open`](Self::open).
+    /// [`ErrorKind::Pickle`] for anything but the pickle of a handle, [`ErrorKind::InvalidOptions`] for that of a
+    /// `ShareableList`; else as [`open`](Self::open).
     pub fn from_pickle(bytes: &[u8]) -> Result<Self> {
-        match pickle::parse(bytes) {
-            Ok(Handle::SharedMemory { name, .. }) => Self::open(&name),
-            Ok(_) => Err(invalid("the pickle is of a ShareableList, not of a SharedMemory")),
-            Err(error) => Err(Error::new(ErrorKind::Pickle(error))),
-        }
+        Self::options().from_pickle(bytes)
     }
 }
 

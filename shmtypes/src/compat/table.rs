@@ -42,6 +42,7 @@ impl Memory for Table<'_> {
     }
 
     fn read(&self, offset: usize, target: &mut [u8]) {
+        debug_assert!(target.len() <= WINDOW, "nothing in a table is longer");
         let (start, filled, bytes) = &mut *self.window.borrow_mut();
         let is_there = offset >= *start && offset + target.len() <= *start + *filled;
         if !is_there {

@@ -6,5 +6,4 @@
 
 mod array;
 
-pub(crate) use array::numeric;
 pub use array::{ArrayOptions, Iter, Number, ShmArray};

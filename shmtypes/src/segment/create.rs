@@ -89,8 +89,8 @@ impl Draft {
         &self.header
     }
 
-    pub(crate) fn map(&self) -> &Map {
-        &self.map
+    pub(crate) fn map_mut(&mut self) -> &mut Map {
+        &mut self.map
     }
 
     /// Whether nobody else can have reached the file: it has never had a name.

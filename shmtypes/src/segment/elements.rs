@@ -11,42 +11,71 @@ use crate::layout::{AccessMode, ReadWrite, ShmLayout, ShmPod, ShmRef, ShmValue, 
 use crate::sys::Access;
 use core::marker::PhantomData;
 use core::mem::{MaybeUninit, align_of, size_of};
+use core::ops::Deref;
 use std::sync::Arc;
 
-/// A run of elements in an attached segment.
+/// The elements of an array in shared memory, one after the other: what [`ShmArray`](crate::ShmArray) and
+/// [`NdArray`](crate::compat::NdArray) have in common. Both lend it by `Deref`, so that its methods are theirs, and a
+/// function that takes `&Elements<T>` takes either.
 ///
-/// `K` is what keeps the memory mapped: the attachment of a segment, or a block of Python's.
-pub(crate) struct Elements<T, M = ReadWrite, K = Attachment> {
-    // Invariant: as long as `keeper` lives, `len` places that start `stride` bytes apart, the first of them at
-    // `first`, are mapped and aligned for a `T` each, for writing too if `M` is `ReadWrite`. No reference to them exists
-    // outside the escape hatch.
+/// ```
+/// use shmtypes::compat::NdArray;
+/// use shmtypes::{Elements, Result, ShmArray};
+///
+/// fn mean(samples: &Elements<f64>) -> Result<f64> {
+///     Ok(samples.sum()? / samples.len() as f64)
+/// }
+/// let ours = ShmArray::create_from_slice(&[1.0, 2.0])?;
+/// let pythons = NdArray::create_from_slice(&[2], &[3.0, 4.0])?;
+/// assert_eq!((mean(&ours)?, mean(&pythons)?), (1.5, 3.5));
+/// assert_eq!(ours.dot(&pythons)?, 11.0);
+/// # pythons.unlink()?;
+/// # Ok::<(), shmtypes::Error>(())
+/// ```
+///
+/// A peer may write at any time. If it dies while writing, the element or range that it was copying is half written; if
+/// it writes nonsense, there are wrong values, or an `Err` where the type does not allow the bytes.
+pub struct Elements<T, M = ReadWrite> {
+    // Invariant: `len` places that start `stride` bytes apart, the first of them at `first`, are mapped and aligned for a
+    // `T` each, for writing too if `M` is `ReadWrite`, as long as this stands inside the `Kept` that it was made for: it
+    // is never copied, and never lent for longer or mutably. No reference to the places exists outside the escape hatch.
     first: *mut T,
     len: usize,
     /// `size_of::<T>()`, or more where the segment's type has further fields than `T`.
     stride: usize,
-    keeper: Arc<K>,
     mode: PhantomData<M>,
 }
 
-impl<T, M, K> Clone for Elements<T, M, K> {
+/// Elements, and what keeps them mapped: the attachment of a segment, or a block of Python's.
+pub(crate) struct Kept<T, M = ReadWrite, K = Attachment> {
+    // Invariant: that of `elements`, as long as `keeper` lives.
+    elements: Elements<T, M>,
+    keeper: Arc<K>,
+}
+
+impl<T, M, K> Clone for Kept<T, M, K> {
     fn clone(&self) -> Self {
-        Self {
-            first: self.first,
-            len: self.len,
-            stride: self.stride,
-            keeper: Arc::clone(&self.keeper),
-            mode: PhantomData,
-        }
+        let Elements { first, len, stride, mode } = self.elements;
+        Self { elements: Elements { first, len, stride, mode }, keeper: Arc::clone(&self.keeper) }
+    }
+}
+
+impl<T, M, K> Deref for Kept<T, M, K> {
+    type Target = Elements<T, M>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Elements<T, M> {
+        &self.elements
     }
 }
 
 // SAFETY: the mapping belongs to the process; all accesses are volatile, in assembly or atomic, so that threads may
 // race like processes do; `T: ShmLayout` is made of plain numbers and atomics and owns nothing of a thread.
-unsafe impl<T: ShmLayout, M: AccessMode, K: Send + Sync> Send for Elements<T, M, K> {}
+unsafe impl<T: ShmLayout, M: AccessMode> Send for Elements<T, M> {}
 // SAFETY: as above: every method takes `&self` and moves bytes by such accesses only.
-unsafe impl<T: ShmLayout, M: AccessMode, K: Send + Sync> Sync for Elements<T, M, K> {}
+unsafe impl<T: ShmLayout, M: AccessMode> Sync for Elements<T, M> {}
 
-impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
+impl<T: ShmLayout, M: AccessMode> Kept<T, M> {
     /// The data of `attachment`, whose header must say that it holds elements like `T`.
     pub(crate) fn new(attachment: Attachment) -> Result<Self> {
         let header = attachment.header();
@@ -73,18 +102,45 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         if !first.is_aligned() {
             return Err(corrupt("data offset", header.data_offset));
         }
-        Ok(Self { first, len, stride, keeper: Arc::new(attachment), mode: PhantomData })
+        Ok(Self { elements: Elements { first, len, stride, mode: PhantomData }, keeper: Arc::new(attachment) })
     }
 }
 
-impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
+impl<T: ShmLayout, M: AccessMode, K> Kept<T, M, K> {
     /// # Safety
     /// As long as `keeper` lives, `len` places for a `T` each, side by side from `first` on, are mapped and aligned, for
     /// writing too if `M` is `ReadWrite`, and no reference to them exists.
     pub(crate) unsafe fn from_raw(first: *mut T, len: usize, keeper: Arc<K>) -> Self {
-        Self { first, len, stride: size_of::<T>(), keeper, mode: PhantomData }
+        Self { elements: Elements { first, len, stride: size_of::<T>(), mode: PhantomData }, keeper }
     }
 
+    pub(crate) fn keeper(&self) -> &K {
+        &self.keeper
+    }
+
+    pub(crate) fn into_keeper(self) -> Arc<K> {
+        self.keeper
+    }
+
+    /// The elements as an exclusive slice. Panics if they are not side by side.
+    ///
+    /// # Safety
+    /// As long as the slice is used, nobody else, in any process or through any handle, reads or writes the elements or
+    /// truncates the file.
+    pub(crate) unsafe fn as_mut_slice(&mut self) -> &mut [T]
+    where
+        T: ShmPod,
+        M: Writable,
+    {
+        assert!(self.check_dense().is_ok(), "the elements of this segment are not side by side");
+        // SAFETY: mapped and aligned by the invariant as long as `self` is borrowed, and writable; any bytes are a `T`;
+        // nobody else has access, by the caller's word.
+        unsafe { core::slice::from_raw_parts_mut(self.first, self.len) }
+    }
+}
+
+/// What the methods of `containers::array` are made of.
+impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     /// The address of element `index`.
     #[inline(always)]
     fn place(&self, index: usize) -> *mut T {
@@ -107,19 +163,11 @@ impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
     }
 
     #[inline(always)]
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.len
     }
 
-    pub(crate) fn keeper(&self) -> &K {
-        &self.keeper
-    }
-
-    pub(crate) fn into_keeper(self) -> Arc<K> {
-        self.keeper
-    }
-
-    pub(crate) fn as_ptr(&self) -> *mut T {
+    pub(crate) fn first(&self) -> *mut T {
         self.first
     }
 
@@ -136,9 +184,9 @@ impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
 
     /// The place of element `index`, if there is one.
     #[inline(always)]
-    pub(crate) fn at(&self, index: usize) -> Option<ShmRef<'_, T, M>> {
+    pub(crate) fn place_at(&self, index: usize) -> Option<ShmRef<'_, T, M>> {
         if index < self.len {
-            // SAFETY: `index < len`: mapped and aligned for as long as `self`, which holds the attachment, is borrowed;
+            // SAFETY: `index < len`: mapped and aligned for as long as `self` is borrowed, which its `Kept` outlives;
             // writable if `M` is.
             Some(unsafe { ShmRef::new(self.place(index)) })
         } else {
@@ -195,7 +243,7 @@ impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
     }
 
     /// Copies elements out and checks them; `target` changes only if all are valid.
-    pub(crate) fn copy_to_slice(&self, start: usize, target: &mut [T]) -> Result<()>
+    pub(crate) fn copy_out_checked(&self, start: usize, target: &mut [T]) -> Result<()>
     where
         T: ShmValue,
     {
@@ -207,12 +255,12 @@ impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
             unsafe { access::copy_out(source, target.as_mut_ptr().cast(), size_of_val(target)) };
             return Ok(());
         }
-        target.copy_from_slice(&self.to_vec(start, target.len())?);
+        target.copy_from_slice(&self.copy_range(start, target.len())?);
         Ok(())
     }
 
     /// Copies `count` elements out into fresh memory and checks them.
-    pub(crate) fn to_vec(&self, start: usize, count: usize) -> Result<Vec<T>>
+    pub(crate) fn copy_range(&self, start: usize, count: usize) -> Result<Vec<T>>
     where
         T: ShmValue,
     {
@@ -242,7 +290,7 @@ impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
 
     /// Lends private copies of all elements, checked, block after block.
     #[inline(always)]
-    pub(crate) fn for_each_block(&self, mut visit: impl FnMut(&[T])) -> Result<()>
+    pub(crate) fn visit_blocks(&self, mut visit: impl FnMut(&[T])) -> Result<()>
     where
         T: ShmValue,
     {
@@ -277,23 +325,11 @@ impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
         Ok(())
     }
 
-    /// Folds over private copies of all elements, checked, block after block.
-    #[inline(always)]
-    pub(crate) fn fold_blocks<A>(&self, initial: A, mut fold: impl FnMut(A, &[T]) -> A) -> Result<A>
-    where
-        T: ShmValue,
-    {
-        let mut accumulator = Some(initial);
-        self.for_each_block(|block| accumulator = accumulator.take().map(|value| fold(value, block)))?;
-        // Taken and put back for every block.
-        accumulator.ok_or_else(|| Error::out_of_range(0, 0))
-    }
-
     /// Lends private copies of two runs side by side, as far as the shorter one goes.
     #[inline(always)]
-    pub(crate) fn for_each_block_pair<N: AccessMode, L>(
+    pub(crate) fn visit_block_pairs<N: AccessMode>(
         &self,
-        other: &Elements<T, N, L>,
+        other: &Elements<T, N>,
         mut visit: impl FnMut(&[T], &[T]),
     ) -> Result<()>
     where
@@ -382,7 +418,7 @@ impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
 
     /// Stores one value everywhere.
     #[inline(always)]
-    pub(crate) fn fill(&self, value: T) -> Result<()>
+    pub(crate) fn store_everywhere(&self, value: T) -> Result<()>
     where
         T: ShmPod,
         M: Writable,
@@ -425,28 +461,14 @@ impl<T: ShmLayout, M: AccessMode, K> Elements<T, M, K> {
     /// The elements as a slice. Panics if they are not side by side.
     ///
     /// # Safety
-    /// For `'a`, the mapping lives, and nobody, in any process, writes to the elements or truncates the file.
-    pub(crate) unsafe fn as_slice<'a>(&self) -> &'a [T]
+    /// As long as the slice is used, nobody, in any process, writes to the elements or truncates the file.
+    pub(crate) unsafe fn slice(&self) -> &[T]
     where
         T: ShmPod,
     {
         assert!(self.check_dense().is_ok(), "the elements of this segment are not side by side");
-        // SAFETY: mapped and aligned by the invariant; any bytes are a `T`; nobody writes, by the caller's word.
+        // SAFETY: mapped and aligned by the invariant as long as `self` is borrowed; any bytes are a `T`; nobody writes, by
+        // the caller's word.
         unsafe { core::slice::from_raw_parts(self.first, self.len) }
-    }
-
-    /// The elements as an exclusive slice. Panics if they are not side by side.
-    ///
-    /// # Safety
-    /// For `'a`, the mapping lives, and nobody else, in any process or through any handle, reads or writes the elements
-    /// or truncates the file.
-    pub(crate) unsafe fn as_mut_slice<'a>(&self) -> &'a mut [T]
-    where
-        T: ShmPod,
-        M: Writable,
-    {
-        assert!(self.check_dense().is_ok(), "the elements of this segment are not side by side");
-        // SAFETY: as in `as_slice`, and nobody else has access, by the caller's word.
-        unsafe { core::slice::from_raw_parts_mut(self.first, self.len) }
     }
 }

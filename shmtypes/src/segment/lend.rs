@@ -8,31 +8,48 @@ use super::create::Draft;
 use crate::access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{ShmLayout, ShmZero};
+use crate::sys::Map;
+use core::marker::PhantomData;
 use core::mem::{MaybeUninit, align_of, size_of};
 
-impl Draft {
-    /// The first element and the number of elements.
-    fn run<T: ShmLayout>(&self) -> (*mut T, usize) {
-        let header = self.header();
-        let (offset, len) = (header.data_offset as usize, header.capacity as usize);
-        assert!(header.element_bytes == size_of::<T>() as u64 && header.element_align == align_of::<T>() as u32);
-        assert!(len * size_of::<T>() <= self.map().bytes().saturating_sub(offset));
-        let first = self.map().start().wrapping_add(offset).cast::<T>();
+/// The elements of a file that has no name yet, all of whose bytes are zero.
+pub(crate) struct Unpublished<'m, T> {
+    // Invariant: `len` places for a `T` from `first` on are mapped, for writing too, and aligned; this process reaches
+    // them through this value only.
+    first: *mut T,
+    len: usize,
+    /// Whether no other process can reach them either.
+    is_private: bool,
+    map: PhantomData<&'m mut Map>,
+}
+
+impl<'m, T: ShmLayout> Unpublished<'m, T> {
+    /// The `len` elements that start `offset` bytes into a mapping.
+    ///
+    /// # Safety
+    /// The mapping is for writing, and of a fresh file, all zero, that is mapped nowhere else in this process. If
+    /// `is_private`, the file never had a name.
+    pub(crate) unsafe fn new(map: &'m mut Map, offset: usize, len: usize, is_private: bool) -> Self {
+        assert!(len.checked_mul(size_of::<T>()).is_some_and(|bytes| bytes <= map.bytes().saturating_sub(offset)));
+        let first = map.start().wrapping_add(offset).cast::<T>();
         assert!(first.is_aligned());
-        (first, len)
+        Self { first, len, is_private, map: PhantomData }
     }
 
-    /// Lends the elements, all of whose bytes are zero.
+    /// Lends the elements.
     ///
     /// # Errors
     /// If a copy is needed and does not fit into memory.
-    pub(crate) fn lend<T: ShmZero, R>(&mut self, fill: impl FnOnce(&mut [T]) -> R) -> Result<R> {
-        let (first, len) = self.run::<T>();
-        if self.is_private() {
-            // SAFETY: `run` has checked bounds and alignment; fresh file pages are zero, which is a valid `T`; the file
-            // has no name and `self` is borrowed exclusively, so nobody else reads or writes. (A process of the same
-            // user could come through /proc/PID/fd, as it could through /proc/PID/mem: outside of what any Rust program
-            // can rule out.)
+    pub(crate) fn lend<R>(&mut self, fill: impl FnOnce(&mut [T]) -> R) -> Result<R>
+    where
+        T: ShmZero,
+    {
+        let (first, len) = (self.first, self.len);
+        if self.is_private {
+            // SAFETY: mapped and aligned by the invariant; fresh file pages are zero, which is a valid `T`; the file has no
+            // name and `self` is borrowed exclusively, so nobody else reads or writes. (A process of the same user could
+            // come through /proc/PID/fd, as it could through /proc/PID/mem: outside of what any Rust program can rule
+            // out.)
             return Ok(fill(unsafe { core::slice::from_raw_parts_mut(first, len) }));
         }
         // Under a hidden name another process could find the file: fill private memory instead, and copy.
@@ -44,30 +61,38 @@ impl Draft {
         // SAFETY: `len` elements of zero bytes, a valid `T`, in a private vector.
         let slots = unsafe { core::slice::from_raw_parts_mut(private.as_mut_ptr().cast::<T>(), len) };
         let result = fill(slots);
-        // SAFETY: `run` has checked the bounds; the source is as long, and a layout has no padding.
+        // SAFETY: mapped for writing by the invariant; the source is as long, and a layout has no padding.
         unsafe { access::copy_in(private.as_ptr().cast(), first.cast(), len * size_of::<T>()) };
         Ok(result)
     }
 
     /// Writes all elements from a slice of as many.
-    pub(crate) fn copy_from_slice<T: ShmLayout>(&mut self, values: &[T]) {
-        let (first, len) = self.run::<T>();
-        assert!(values.len() == len);
-        // SAFETY: `run` has checked the bounds; the source is a slice of as many; a layout has no padding.
-        unsafe { access::copy_in(values.as_ptr().cast(), first.cast(), size_of_val(values)) };
+    pub(crate) fn copy_from_slice(&mut self, values: &[T]) {
+        assert!(values.len() == self.len);
+        // SAFETY: mapped for writing by the invariant; the source is a slice of as many; a layout has no padding.
+        unsafe { access::copy_in(values.as_ptr().cast(), self.first.cast(), size_of_val(values)) };
     }
 
     /// Writes every element.
-    pub(crate) fn write_each<T: ShmLayout, E>(
-        &mut self,
-        mut value: impl FnMut(usize) -> Result<T, E>,
-    ) -> Result<(), E> {
-        let (first, len) = self.run::<T>();
-        for index in 0..len {
+    pub(crate) fn write_each<E>(&mut self, mut value: impl FnMut(usize) -> Result<T, E>) -> Result<(), E> {
+        for index in 0..self.len {
             let value = value(index)?;
-            // SAFETY: `index < len`, and `run` has checked bounds and alignment; a layout has no padding.
-            unsafe { access::store(first.wrapping_add(index), &value) };
+            // SAFETY: `index < len`, mapped and aligned by the invariant; a layout has no padding.
+            unsafe { access::store(self.first.wrapping_add(index), &value) };
         }
         Ok(())
+    }
+}
+
+impl Draft {
+    /// The elements, all of whose bytes are zero.
+    pub(crate) fn elements<T: ShmLayout>(&mut self) -> Unpublished<'_, T> {
+        let header = self.header();
+        let (offset, len) = (header.data_offset as usize, header.capacity as usize);
+        assert!(header.element_bytes == size_of::<T>() as u64 && header.element_align == align_of::<T>() as u32);
+        let is_private = self.is_private();
+        // SAFETY: a draft maps its own fresh file once, for writing, and hands the mapping out here only, under an
+        // exclusive borrow.
+        unsafe { Unpublished::new(self.map_mut(), offset, len, is_private) }
     }
 }

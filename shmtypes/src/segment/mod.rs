@@ -38,5 +38,6 @@ pub use detach::Detached;
 pub use directory::{
     Creator, HugePages, Listing, Reaped, SegmentDirectory, SegmentInfo, inspect, list, reap, reap_named, unlink,
 };
+pub use elements::Elements;
 pub use header::{Container, Persist};
 pub use options::{Evolve, Trust};

@@ -1,14 +1,14 @@
 //! Many elements at once: bulk copies, and blocks of private copies at the speed of a slice.
 
-use super::ShmArray;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layout::{AccessMode, ShmLayout, ShmPod, ShmValue, Writable};
+use crate::segment::elements::Elements;
 
 /// Many elements at once. A peer may write meanwhile: a copy may be half old and half new.
 ///
 /// All of these are refused with [`ErrorKind::Strided`](crate::ErrorKind::Strided) on a segment that was opened with
 /// [`Evolve::Append`](crate::Evolve::Append) and holds a longer type.
-impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
+impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     /// All elements, copied out and checked.
     ///
     /// # Errors
@@ -18,7 +18,7 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     where
         T: ShmValue,
     {
-        self.elements.to_vec(0, self.len())
+        self.copy_range(0, self.len())
     }
 
     /// Copies the elements from `start` on into `target`, as many as it has.
@@ -30,7 +30,7 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     where
         T: ShmValue,
     {
-        self.elements.copy_to_slice(start, target)
+        self.copy_out_checked(start, target)
     }
 
     /// Copies `source` into the elements from `start` on.
@@ -42,7 +42,7 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
         T: ShmValue,
         M: Writable,
     {
-        self.elements.copy_in(start, source)
+        self.copy_in(start, source)
     }
 
     /// Folds over private copies of all elements, a block at a time; blocks have one length but for the last.
@@ -60,11 +60,14 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// # Errors
     /// [`ErrorKind::InvalidValue`](crate::ErrorKind::InvalidValue) if a peer left bytes that are no `T`.
     #[inline]
-    pub fn fold_blocks<A>(&self, initial: A, fold: impl FnMut(A, &[T]) -> A) -> Result<A>
+    pub fn fold_blocks<A>(&self, initial: A, mut fold: impl FnMut(A, &[T]) -> A) -> Result<A>
     where
         T: ShmValue,
     {
-        self.elements.fold_blocks(initial, fold)
+        let mut accumulator = Some(initial);
+        self.visit_blocks(|block| accumulator = accumulator.take().map(|value| fold(value, block)))?;
+        // Taken and put back for every block.
+        accumulator.ok_or_else(|| Error::out_of_range(0, 0))
     }
 
     /// Visits private copies of all elements, a block at a time, in order.
@@ -76,7 +79,7 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     where
         T: ShmValue,
     {
-        self.elements.for_each_block(visit)
+        self.visit_blocks(visit)
     }
 
     /// Replaces every element by `change` of it, a block at a time. What a peer stores into a block between the copy
@@ -90,7 +93,7 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
         T: ShmPod,
         M: Writable,
     {
-        self.elements.update_blocks(|block| {
+        self.update_blocks(|block| {
             for element in block {
                 *element = change(*element);
             }
@@ -107,6 +110,6 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
         T: ShmPod,
         M: Writable,
     {
-        self.elements.fill(value)
+        self.store_everywhere(value)
     }
 }

@@ -3,15 +3,16 @@
 
 use super::ShmArray;
 use crate::layout::{AccessMode, ShmLayout, ShmPod, Writable};
+use crate::segment::elements::Elements;
 
 /// The escape hatch.
-impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
+impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     /// The address of the first element. Whoever reads or writes through it takes on the rules of the [crate's access
     /// model](crate#the-access-model): volatile or atomic accesses, no references. The address is valid as long as any
     /// handle of this attachment is.
     #[must_use]
     pub fn as_ptr(&self) -> *mut T {
-        self.elements.as_ptr()
+        self.first()
     }
 
     /// The elements as a plain slice.
@@ -28,13 +29,16 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
         T: ShmPod,
     {
         // SAFETY: the caller's word; the mapping lives as long as `self` is borrowed.
-        unsafe { self.elements.as_slice() }
+        unsafe { self.slice() }
     }
+}
 
+/// The escape hatch.
+impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// The elements as an exclusive slice.
     ///
     /// # Panics
-    /// As [`as_slice`](Self::as_slice).
+    /// As [`as_slice`](Elements::as_slice).
     ///
     /// # Safety
     /// As long as the slice is used, nobody else reads or writes the elements, in this process (through any clone of

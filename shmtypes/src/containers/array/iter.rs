@@ -3,21 +3,22 @@
 use super::ShmArray;
 use crate::error::Result;
 use crate::layout::{AccessMode, ReadWrite, ShmLayout, ShmValue};
+use crate::segment::elements::Elements;
 use core::iter::FusedIterator;
 
-/// Copies of the elements, in order. Made by [`ShmArray::iter`].
+/// Copies of the elements, in order. Made by [`Elements::iter`].
 #[derive(Debug)]
 pub struct Iter<'a, T, M = ReadWrite>
 where
     T: ShmLayout,
     M: AccessMode,
 {
-    array: &'a ShmArray<T, M>,
+    elements: &'a Elements<T, M>,
     next: usize,
     end: usize,
 }
 
-impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
+impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     /// Copies of the elements, one after the other. For speed use [`fold_blocks`](Self::fold_blocks).
     ///
     /// Each item is an `Err` if a peer left bytes there that are no `T`.
@@ -26,7 +27,7 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     where
         T: ShmValue,
     {
-        Iter { array: self, next: 0, end: self.len() }
+        Iter { elements: self, next: 0, end: self.len() }
     }
 }
 
@@ -39,7 +40,7 @@ impl<T: ShmValue, M: AccessMode> Iterator for Iter<'_, T, M> {
             return None;
         }
         self.next += 1;
-        Some(self.array.get(self.next - 1))
+        Some(self.elements.get(self.next - 1))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -54,7 +55,7 @@ impl<T: ShmValue, M: AccessMode> DoubleEndedIterator for Iter<'_, T, M> {
             return None;
         }
         self.end -= 1;
-        Some(self.array.get(self.end))
+        Some(self.elements.get(self.end))
     }
 }
 
@@ -62,6 +63,15 @@ impl<T: ShmValue, M: AccessMode> ExactSizeIterator for Iter<'_, T, M> {}
 impl<T: ShmValue, M: AccessMode> FusedIterator for Iter<'_, T, M> {}
 
 impl<'a, T: ShmValue, M: AccessMode> IntoIterator for &'a ShmArray<T, M> {
+    type Item = Result<T>;
+    type IntoIter = Iter<'a, T, M>;
+
+    fn into_iter(self) -> Iter<'a, T, M> {
+        self.iter()
+    }
+}
+
+impl<'a, T: ShmValue, M: AccessMode> IntoIterator for &'a Elements<T, M> {
     type Item = Result<T>;
     type IntoIter = Iter<'a, T, M>;
 

@@ -8,14 +8,15 @@
 //! 2. Any process may read and write any element at any time. An element of 1, 2, 4 or 8 bytes whose alignment is
 //!    its size, as a number's is, is read and written in one instruction; another one, and a range, may be seen half
 //!    old and half new.
-//! 3. No reference to an element exists: reads copy out, writes copy in, [`at`](ShmArray::at) gives a view.
+//! 3. No reference to an element exists: reads copy out, writes copy in, [`at`](Elements::at) gives a view.
 
 mod blocks;
+mod element;
 mod escape;
 mod iter;
 #[cfg(feature = "ndarray")]
 mod nd_array;
-pub(crate) mod numeric;
+mod numeric;
 mod options;
 
 pub use iter::Iter;
@@ -23,11 +24,11 @@ pub use numeric::Number;
 pub use options::ArrayOptions;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmValue, ShmView, ShmZero, Writable};
-use crate::layout::{InvalidBits, into_value};
-use crate::segment::elements::Elements;
+use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmValue, ShmZero, Writable};
+use crate::segment::elements::{Elements, Kept};
 use crate::segment::{Detached, Persist};
 use core::fmt;
+use core::ops::Deref;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// A fixed number of elements of one type in shared memory.
@@ -44,6 +45,9 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// assert_eq!(same.get(3)?, 9.75);
 /// # Ok::<(), shmtypes::Error>(())
 /// ```
+///
+/// What can be done with the elements is in [`Elements`], which [`NdArray`](crate::compat::NdArray) lends as well: `get`,
+/// `set`, `at`, `iter`, copies, blocks, sums.
 ///
 /// A handle is cheap to clone; all clones share one attachment, which ends with the last of them. Unless the segment
 /// was created with [`Persist::Keep`], its name goes away when the last process detaches, and after a `kill -9` with
@@ -63,7 +67,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// `Send` and `Sync`: the mapping belongs to the process, and threads race on it exactly as processes do, by volatile
 /// and atomic accesses.
 pub struct ShmArray<T, M = ReadWrite> {
-    elements: Elements<T, M>,
+    elements: Kept<T, M>,
 }
 
 impl<T, M> Clone for ShmArray<T, M> {
@@ -193,23 +197,9 @@ impl<T: ShmLayout> ShmArray<T> {
 }
 
 impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
-    pub(super) fn from_elements(elements: Elements<T, M>) -> Self {
+    pub(super) fn from_elements(elements: Kept<T, M>) -> Self {
         const { assert!(size_of::<T>() != 0, "a type of size zero has no place in a segment") };
         Self { elements }
-    }
-
-    /// The number of elements.
-    #[inline(always)]
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.elements.len()
-    }
-
-    /// Whether there are no elements.
-    #[inline(always)]
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The segment's name; empty for an unnamed one.
@@ -247,77 +237,6 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
         strides
     }
 
-    /// Copies element `index` out.
-    ///
-    /// # Errors
-    /// [`ErrorKind::OutOfRange`]; [`ErrorKind::InvalidValue`] if a peer left bytes there that are no `T`.
-    #[inline(always)]
-    pub fn get(&self, index: usize) -> Result<T>
-    where
-        T: ShmValue,
-    {
-        match self.elements.load(index) {
-            Some(candidate) => into_value(candidate).map_err(|invalid| invalid_element::<T>(index, invalid)),
-            None => Err(Error::out_of_range(index, self.len())),
-        }
-    }
-
-    /// Copies a value into element `index`.
-    ///
-    /// # Errors
-    /// [`ErrorKind::OutOfRange`].
-    #[inline(always)]
-    pub fn set(&self, index: usize, value: T) -> Result<()>
-    where
-        T: ShmValue,
-        M: Writable,
-    {
-        if self.elements.store(index, &value) { Ok(()) } else { Err(Error::out_of_range(index, self.len())) }
-    }
-
-    /// The view of element `index`: for a derived struct its field projections.
-    ///
-    /// ```
-    /// use shmtypes::{ShmArray, ShmLayout};
-    /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-    ///
-    /// #[derive(ShmLayout)]
-    /// #[repr(C)]
-    /// struct Body {
-    ///     mass: f64,
-    ///     hits: AtomicU64,
-    /// }
-    /// let bodies = ShmArray::<Body>::create(10)?;
-    /// bodies.at(3).mass().set(2.0);
-    /// bodies.at(3).hits().fetch_add(1, Relaxed);
-    /// assert_eq!(bodies.at(3).mass().get(), 2.0);
-    /// # Ok::<(), shmtypes::Error>(())
-    /// ```
-    ///
-    /// # Panics
-    /// If `index` is out of range, as indexing a slice does; [`try_at`](Self::try_at) does not.
-    #[inline(always)]
-    #[must_use]
-    #[track_caller]
-    pub fn at(&self, index: usize) -> T::View<'_, M> {
-        match self.elements.at(index) {
-            Some(place) => T::View::from_place(place),
-            None => panic_out_of_range(index, self.len()),
-        }
-    }
-
-    /// The view of element `index`.
-    ///
-    /// # Errors
-    /// [`ErrorKind::OutOfRange`].
-    #[inline(always)]
-    pub fn try_at(&self, index: usize) -> Result<T::View<'_, M>> {
-        match self.elements.at(index) {
-            Some(place) => Ok(T::View::from_place(place)),
-            None => Err(Error::out_of_range(index, self.len())),
-        }
-    }
-
     /// The position of the element at `indices`, one per dimension.
     ///
     /// # Errors
@@ -341,7 +260,7 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// Copies the element at `indices` out, one index per dimension.
     ///
     /// # Errors
-    /// As [`position`](Self::position) and [`get`](Self::get).
+    /// As [`position`](Self::position) and [`get`](Elements::get).
     pub fn get_nd(&self, indices: &[usize]) -> Result<T>
     where
         T: ShmValue,
@@ -380,17 +299,13 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     }
 }
 
-#[cold]
-#[inline(never)]
-fn invalid_element<T: ShmLayout>(index: usize, invalid: InvalidBits) -> Error {
-    invalid.into_error(&T::SCHEMA, Some(index))
-}
+impl<T, M> Deref for ShmArray<T, M> {
+    type Target = Elements<T, M>;
 
-#[cold]
-#[inline(never)]
-#[track_caller]
-fn panic_out_of_range(index: usize, len: usize) -> ! {
-    panic!("index {index} is out of range for an array of {len} elements")
+    #[inline(always)]
+    fn deref(&self) -> &Elements<T, M> {
+        &self.elements
+    }
 }
 
 impl<T: ShmLayout, M: AccessMode> fmt::Debug for ShmArray<T, M> {

@@ -66,7 +66,7 @@ impl<T: ShmValue, M: AccessMode> ShmArray<T, M> {
     /// All elements, copied out and checked, in the array's shape.
     ///
     /// # Errors
-    /// As [`to_vec`](Self::to_vec).
+    /// As [`to_vec`](crate::Elements::to_vec).
     pub fn to_ndarray(&self) -> Result<ArrayD<T>> {
         ArrayD::from_shape_vec(IxDyn(self.shape()), self.to_vec()?).map_err(|_| {
             Error::new(ErrorKind::ShapeMismatch { given: vec![self.len()], expected: self.shape().to_vec() })

@@ -1,6 +1,5 @@
 //! Sums, dot products and extremes, as fast as over a slice.
 
-use super::ShmArray;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{AccessMode, ShmPod, into_pod};
 use crate::segment::elements::Elements;
@@ -12,7 +11,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// A number that [`ShmArray`] can sum and compare.
+/// A number that [`Elements`] can sum and compare.
 pub trait Number: ShmPod + PartialOrd + sealed::Sealed {
     /// The type of a sum: the type itself for floats, wide enough for 2^32 elements for integers.
     type Sum: Copy + Default + core::fmt::Debug;
@@ -89,7 +88,7 @@ macro_rules! integers {
 }
 integers!(u8 => u64, i8 => i64, u16 => u64, i16 => i64, u32 => u64, i32 => i64, u64 => u128, i64 => i128);
 
-impl<T: Number, M: AccessMode> ShmArray<T, M> {
+impl<T: Number, M: AccessMode> Elements<T, M> {
     /// The sum of all elements. Floats are added in 16 interleaved partial sums, so the last digits may differ from a
     /// loop's; integers in a wider type, wrapping there.
     ///
@@ -97,7 +96,13 @@ impl<T: Number, M: AccessMode> ShmArray<T, M> {
     /// [`ErrorKind::Strided`] only.
     #[inline]
     pub fn sum(&self) -> Result<T::Sum> {
-        sum(&self.elements)
+        let mut sums = [T::Sum::default(); LANES];
+        self.visit_blocks(|block| {
+            for (lane, &value) in block.iter().enumerate() {
+                sums[lane % LANES] = T::plus(sums[lane % LANES], value);
+            }
+        })?;
+        Ok(sums.into_iter().fold(T::Sum::default(), T::join))
     }
 
     /// The sum of the products with the elements of another array of the same length.
@@ -105,15 +110,13 @@ impl<T: Number, M: AccessMode> ShmArray<T, M> {
     /// # Errors
     /// [`ErrorKind::ShapeMismatch`] if the lengths differ.
     #[inline]
-    pub fn dot<N: AccessMode>(&self, other: &ShmArray<T, N>) -> Result<T::Sum> {
+    pub fn dot<N: AccessMode>(&self, other: &Elements<T, N>) -> Result<T::Sum> {
         if self.len() != other.len() {
-            return Err(Error::new(ErrorKind::ShapeMismatch {
-                given: other.shape().to_vec(),
-                expected: self.shape().to_vec(),
-            }));
+            let (given, expected) = (vec![other.len()], vec![self.len()]);
+            return Err(Error::new(ErrorKind::ShapeMismatch { given, expected }));
         }
         let mut sums = [T::Sum::default(); LANES];
-        self.elements.for_each_block_pair(&other.elements, |left, right| {
+        self.visit_block_pairs(other, |left, right| {
             for (lane, (&left, &right)) in left.iter().zip(right).enumerate() {
                 sums[lane % LANES] = T::plus_product(sums[lane % LANES], left, right);
             }
@@ -127,7 +130,7 @@ impl<T: Number, M: AccessMode> ShmArray<T, M> {
     /// [`ErrorKind::Strided`] only.
     #[inline]
     pub fn min(&self) -> Result<Option<T>> {
-        extreme(&self.elements, T::lesser)
+        self.extreme(T::lesser)
     }
 
     /// The greatest element, or `None` of an empty array. NaN is passed over.
@@ -136,33 +139,19 @@ impl<T: Number, M: AccessMode> ShmArray<T, M> {
     /// [`ErrorKind::Strided`] only.
     #[inline]
     pub fn max(&self) -> Result<Option<T>> {
-        extreme(&self.elements, T::greater)
+        self.extreme(T::greater)
     }
-}
 
-#[inline(always)]
-pub(crate) fn sum<T: Number, M: AccessMode, K>(elements: &Elements<T, M, K>) -> Result<T::Sum> {
-    let mut sums = [T::Sum::default(); LANES];
-    elements.for_each_block(|block| {
-        for (lane, &value) in block.iter().enumerate() {
-            sums[lane % LANES] = T::plus(sums[lane % LANES], value);
-        }
-    })?;
-    Ok(sums.into_iter().fold(T::Sum::default(), T::join))
-}
-
-/// The element that is `better` than all others.
-#[inline(always)]
-pub(crate) fn extreme<T: Number, M: AccessMode, K>(
-    elements: &Elements<T, M, K>,
-    better: impl Fn(T, T) -> T,
-) -> Result<Option<T>> {
-    let Some(first) = elements.load(0).map(into_pod) else { return Ok(None) };
-    let mut best = [first; LANES];
-    elements.for_each_block(|block| {
-        for (lane, &value) in block.iter().enumerate() {
-            best[lane % LANES] = better(best[lane % LANES], value);
-        }
-    })?;
-    Ok(best.into_iter().reduce(better))
+    /// The element that is `better` than all others.
+    #[inline(always)]
+    fn extreme(&self, better: impl Fn(T, T) -> T) -> Result<Option<T>> {
+        let Some(first) = self.load(0).map(into_pod) else { return Ok(None) };
+        let mut best = [first; LANES];
+        self.visit_blocks(|block| {
+            for (lane, &value) in block.iter().enumerate() {
+                best[lane % LANES] = better(best[lane % LANES], value);
+            }
+        })?;
+        Ok(best.into_iter().reduce(better))
+    }
 }

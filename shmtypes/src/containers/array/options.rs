@@ -6,7 +6,7 @@ use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmValue, ShmZer
 use crate::segment::attach::{attach, attach_descriptor};
 use crate::segment::attachment::Attachment;
 use crate::segment::create::{Draft, Plan};
-use crate::segment::elements::Elements;
+use crate::segment::elements::Kept;
 use crate::segment::header::{Container, Header};
 use crate::segment::options::SegmentOptions;
 use crate::segment::{Evolve, Persist, Trust, matching};
@@ -171,7 +171,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
         T: ShmZero,
     {
         let mut draft = self.draft(n, true)?;
-        draft.lend(fill)?;
+        draft.elements().lend(fill)?;
         publish(draft)
     }
 
@@ -188,7 +188,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
         T: ShmZero,
     {
         let mut draft = self.draft(n, true)?;
-        draft.lend(fill)??;
+        draft.elements().lend(fill)??;
         Ok(publish(draft)?)
     }
 
@@ -210,7 +210,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
         value: impl FnMut(usize) -> Result<T, E>,
     ) -> Result<ShmArray<T>, E> {
         let mut draft = self.draft(n, true)?;
-        draft.write_each(value)?;
+        draft.elements().write_each(value)?;
         Ok(publish(draft)?)
     }
 
@@ -223,7 +223,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
         T: ShmValue,
     {
         let mut draft = self.draft(values.len(), true)?;
-        draft.copy_from_slice(values);
+        draft.elements().copy_from_slice(values);
         publish(draft)
     }
 
@@ -324,5 +324,5 @@ fn publish<T: ShmLayout>(draft: Draft) -> Result<ShmArray<T>> {
 }
 
 fn adopt<T: ShmLayout, M: AccessMode>(attachment: Attachment) -> Result<ShmArray<T, M>> {
-    Ok(ShmArray::from_elements(Elements::new(attachment)?))
+    Ok(ShmArray::from_elements(Kept::new(attachment)?))
 }
