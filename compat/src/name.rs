@@ -11,7 +11,8 @@ use core::str::FromStr;
 
 /// The greatest length of a block's file name in bytes of UTF-8: Linux's `NAME_MAX`.
 ///
-/// From 3.15 on, Python itself takes one byte less, because its resource tracker counts the slash.
+/// From 3.15 on, Python itself takes one byte less, because its resource tracker counts the slash: `SharedMemory` of 255
+/// bytes makes or opens the block, and then raises `ValueError`.
 ///
 /// ```
 /// use shmtypes_compat::name::{NAME_MAX, PosixName};
@@ -148,7 +149,7 @@ impl fmt::Display for PosixName {
 /// use shmtypes_compat::name::PosixName;
 ///
 /// let error = PosixName::new("/").unwrap_err();
-/// assert_eq!(error.to_string(), "\"/\" cannot be the name of a block: it is empty (use 1 to 254 bytes without a slash)");
+/// assert_eq!(error.to_string(), "\"/\" cannot be the name of a block: it is empty (use 1 to 255 bytes without a slash)");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameError {
@@ -170,7 +171,7 @@ pub enum NameReason {
     Empty,
     /// A slash inside or at the end.
     InnerSlash,
-    /// A NUL. Python 3.8 cut the name off there (gh-115886).
+    /// A NUL. Python up to 3.12.1 at least cuts the name off there, 3.13 refuses it (gh-115886).
     Nul,
     /// The file name is `.` or `..`.
     Dots,
@@ -294,7 +295,7 @@ impl fmt::Display for NameError {
             NameReason::Dots => f.write_str("it is a directory's")?,
             NameReason::TooLong { bytes } => write!(f, "its {bytes} bytes are more than the limit of {NAME_MAX}")?,
         }
-        f.write_str(" (use 1 to 254 bytes without a slash)")
+        write!(f, " (use 1 to {NAME_MAX} bytes without a slash)")
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     segment: Option<String>,
+    /// In place of the kind's.
+    hint: Option<&'static str>,
     source: Option<std::io::Error>,
 }
 
@@ -229,7 +231,7 @@ pub type Result<T, E = Error> = core::result::Result<T, E>;
 impl Error {
     #[cold]
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self(Box::new(Inner { kind, segment: None, source: None }))
+        Self(Box::new(Inner { kind, segment: None, hint: None, source: None }))
     }
 
     /// Names the segment that the error is about.
@@ -238,6 +240,13 @@ impl Error {
         if self.0.segment.is_none() && !segment.is_empty() {
             self.0.segment = Some(segment.to_owned());
         }
+        self
+    }
+
+    /// Says what to do in place of what its kind says.
+    #[cold]
+    pub(crate) fn with_hint(mut self, hint: &'static str) -> Self {
+        self.0.hint = Some(hint);
         self
     }
 
@@ -312,7 +321,9 @@ impl Error {
         }
     }
 
-    /// The exception that Python raises in this case: `"FileNotFoundError"`, `"IndexError"`, …
+    /// The exception that Python raises in this case: `"FileNotFoundError"`, `"IndexError"`, … Where Python raises nothing
+    /// and loses data instead, as for text that ends in NUL, it is `"ValueError"`, which Python raises for text that does
+    /// not fit.
     #[must_use]
     pub fn python_exception(&self) -> &'static str {
         use ErrorKind as K;
@@ -321,14 +332,11 @@ impl Error {
             K::AlreadyExists { .. } => "FileExistsError",
             K::PermissionDenied { .. } | K::Untrusted { .. } => "PermissionError",
             K::InvalidBlockName(error) => error.on_attach().class(),
-            K::OutOfRange { .. } | K::List(ListError::OutOfRange { .. }) => "IndexError",
-            K::List(ListError::NotUtf8 { .. }) => "UnicodeDecodeError",
-            K::List(ListError::TooLong { .. }) => "AssertionError",
-            K::List(ListError::TooLarge) => "MemoryError",
+            K::OutOfRange { .. } => "IndexError",
+            K::List(error) => error.python_exception(),
             K::SizeOverflow { .. } => "OverflowError",
-            K::List(ListError::Truncated { .. } | ListError::Corrupt { .. } | ListError::UnknownFormat { .. }) => {
-                "struct.error"
-            }
+            // What glibc does not open, or the kernel does not map; an empty file Python refuses itself.
+            K::NotASegment { found } if *found != "an empty file" => "OSError",
             K::Pickle(_) => "pickle.UnpicklingError",
             K::InvalidName { .. }
             | K::InvalidOptions { .. }
@@ -339,8 +347,7 @@ impl Error {
             | K::InvalidValue { .. }
             | K::NotASegment { .. }
             | K::Truncated { .. }
-            | K::Corrupt { .. }
-            | K::List(_) => "ValueError",
+            | K::Corrupt { .. } => "ValueError",
             _ => "OSError",
         }
     }
@@ -349,6 +356,9 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         use ErrorKind as K;
+        if self.0.hint.is_some() {
+            return self.0.hint;
+        }
         Some(match self.0.kind {
             K::InvalidName { .. } => "use 1 to 200 of the characters A-Z a-z 0-9 . _ - and no leading dot or slash",
             K::NotFound => "has its creator started, and does it use the same name and directory?",

@@ -1,5 +1,6 @@
 //! Lists and blocks shared with real Python processes, of every CPython that can be found.
 
+mod errors;
 mod handles;
 mod lists;
 mod ported;

@@ -102,6 +102,38 @@ impl ListError {
     }
 }
 
+impl ListError {
+    /// The exception that Python raises in this case: `"IndexError"`, `"struct.error"`, … Where Python raises nothing and
+    /// loses data instead, or returns something that was never stored, it is `"ValueError"`.
+    ///
+    /// ```
+    /// use shmtypes_compat::ListError;
+    ///
+    /// assert_eq!(ListError::OutOfRange { index: 3, len: 3 }.python_exception(), "IndexError");
+    /// // The value is marked as being written.
+    /// assert_eq!(ListError::Busy { index: 0 }.python_exception(), "KeyError");
+    /// ```
+    #[must_use]
+    pub fn python_exception(&self) -> &'static str {
+        match self {
+            Self::OutOfRange { .. } => "IndexError",
+            Self::NotUtf8 { .. } => "UnicodeDecodeError",
+            Self::TooLong { .. } => "AssertionError",
+            Self::TooLarge => "MemoryError",
+            Self::Busy { .. } => "KeyError",
+            Self::Truncated { .. } => "struct.error",
+            Self::Corrupt { field, .. } if *field != "length" => "struct.error",
+            Self::UnknownFormat { format, code, .. } => kind::python_exception(u64::from_ne_bytes(*format), *code),
+            Self::Corrupt { .. }
+            | Self::Unfinished
+            | Self::ExceedsStorage { .. }
+            | Self::TrailingNul { .. }
+            | Self::WouldBeCut { .. }
+            | Self::NotFound => "ValueError",
+        }
+    }
+}
+
 impl fmt::Display for ListError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

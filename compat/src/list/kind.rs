@@ -99,6 +99,21 @@ impl Kind {
     }
 }
 
+/// What CPython's reader raises for a format and a code that do not go together: it unpacks by the format, looks the
+/// code up, and strips what is no number (3.13, `shared_memory.py` lines 286-291, 437-449).
+pub(super) fn python_exception(format: u64, code: u8) -> &'static str {
+    let is_number = [INT, FLOAT, BOOL, NONE].contains(&format);
+    match code {
+        // Nothing is unpacked.
+        _ if format == 0 => "ValueError",
+        _ if !is_number && text_len(format).is_none() => "struct.error",
+        DECODE | STRIP if is_number => "AttributeError",
+        // Taken as it is.
+        AS_IT_IS | DECODE | STRIP | TO_NONE => "ValueError",
+        _ => "KeyError",
+    }
+}
+
 /// Whether each of the two is one that CPython writes, or what stands there before it writes.
 pub(super) fn may_meet(format: u64, code: u8) -> bool {
     let is_known = [0, INT, FLOAT, BOOL, NONE].contains(&format) || text_len(format).is_some();

@@ -3,7 +3,7 @@
 //! CPython 3.13, `Lib/multiprocessing/shared_memory.py`, lines 38-256.
 #![allow(unsafe_code, reason = "calls the access module under the invariant of SharedMemory")]
 
-use super::name::PosixName;
+use super::name::{NameReason, PosixName};
 use super::tracker::Action;
 use super::{Handle, ResourceTracker, pickle};
 use crate::access;
@@ -21,6 +21,11 @@ use nix::errno::Errno;
 use shmtypes_compat::memory::{Memory, MemoryMut};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+const TAKEN: &str = "choose another name, attach with `open`, or take the name away with `unlink`";
+
+const EMPTY: &str =
+    "its maker does not get on or was killed before it gave the block a size; if it is gone, remove the file";
 
 /// How long a block may be empty before it is an error: Python creates it with no bytes and then sets its size.
 const CREATOR_PATIENCE: Duration = Duration::from_millis(100);
@@ -120,7 +125,8 @@ impl SharedMemoryOptions {
     /// Creates a block of `size` zero bytes.
     ///
     /// # Errors
-    /// [`ErrorKind::AlreadyExists`], [`ErrorKind::InvalidName`], [`ErrorKind::InvalidOptions`] for no bytes,
+    /// [`ErrorKind::AlreadyExists`] (also for `.` and `..`), [`ErrorKind::InvalidBlockName`],
+    /// [`ErrorKind::InvalidOptions`] for no bytes,
     /// [`ErrorKind::NoSpace`] and the limits of the process.
     pub fn create(&self, size: usize) -> Result<SharedMemory> {
         self.create_elements::<u8, Error>(size, 0, size, |_| Ok(()))
@@ -143,8 +149,18 @@ impl SharedMemoryOptions {
         len: usize,
         fill: impl FnOnce(Unpublished<'_, T>) -> Result<(), E>,
     ) -> Result<SharedMemory, E> {
-        let named = |error: Error| E::from(error.on(self.segment.name.as_deref().unwrap_or_default()));
-        let given = self.given_name()?;
+        let named = |error: Error| {
+            let is_taken = matches!(error.kind(), ErrorKind::AlreadyExists { .. });
+            let error = if is_taken { error.with_hint(TAKEN) } else { error };
+            E::from(error.on(self.segment.name.as_deref().unwrap_or_default()))
+        };
+        let given = self.given_name().map_err(|error| match error.kind() {
+            // A directory is in the way, as everywhere.
+            ErrorKind::InvalidBlockName(name) if name.reason() == NameReason::Dots => {
+                named(Error::new(ErrorKind::AlreadyExists { owner: None }))
+            }
+            _ => error.into(),
+        })?;
         let (file, mut map) = self.unpublished(size).map_err(named)?;
         // SAFETY: `unpublished` has just made and mapped the file, for writing, and nobody else has the mapping.
         fill(unsafe { Unpublished::new(&mut map, offset, len, file.is_private()) })?;
@@ -227,7 +243,7 @@ impl SharedMemoryOptions {
                 if patience.wait() {
                     continue;
                 }
-                return Err(Error::new(ErrorKind::NotASegment { found: "an empty file" }));
+                return Err(Error::new(ErrorKind::NotASegment { found: "an empty file" }).with_hint(EMPTY));
             }
             let no_address_space = || Error::new(ErrorKind::NoAddressSpace { needed: status.bytes });
             let size = usize::try_from(status.bytes).map_err(|_| no_address_space())?;
@@ -390,7 +406,8 @@ impl SharedMemory {
     }
 
     /// Gives the block another name, which this handle then has too. Other handles keep theirs. Python has no such
-    /// call, and its resource tracker goes by the old name.
+    /// call, and its resource tracker goes by the old name. As everywhere, leading slashes belong to the name and not to the
+    /// file: a name that differs from the old one in them only is taken without a move.
     ///
     /// ```
     /// use shmtypes::compat::{Rename, SharedMemory};
@@ -405,13 +422,18 @@ impl SharedMemory {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if the name is gone or denotes another block, or for [`Rename::Exchange`] if the new
-    /// name does not exist; [`ErrorKind::AlreadyExists`] for [`Rename::NoReplace`]; [`ErrorKind::InvalidName`].
+    /// name does not exist; [`ErrorKind::AlreadyExists`] for [`Rename::NoReplace`]; [`ErrorKind::InvalidBlockName`].
     pub fn rename(&mut self, new: &str, rename: Rename) -> Result<()> {
         let new = block_name(new)?;
         let to = self.directory.join(new.file_name());
-        let renamed = self.check_name().and_then(|()| Ok(Directory::rename(&self.path(), &to, rename.into())?));
+        let renamed = self.check_name().and_then(|()| {
+            if to != self.path() {
+                Directory::rename(&self.path(), &to, rename.into())?;
+            }
+            Ok(())
+        });
         renamed.map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists { .. } => error.on(new.python_name()),
+            ErrorKind::AlreadyExists { .. } => error.with_hint(TAKEN).on(new.python_name()),
             _ => error.on(self.name()),
         })?;
         self.name = new;

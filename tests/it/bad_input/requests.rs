@@ -100,7 +100,7 @@ fn shapes_that_do_not_fit_are_errors() {
     let error = options(&[3, 2]).open().map(drop).unwrap_err();
     assert_eq!(error.to_string(), r#""a": shape [3, 2] does not fit shape [2, 3]"#);
     let line = folder.options::<u64>("b").create(5).unwrap();
-    assert_eq!(kind(grid.dot(&line)), ErrorKind::ShapeMismatch { given: vec![5], expected: vec![2, 3] });
+    assert_eq!(kind(grid.dot(&line)), ErrorKind::ShapeMismatch { given: vec![5], expected: vec![6] });
     let transposed = ndarray::Array2::<u64>::zeros((3, 2));
     assert_eq!(kind(grid.copy_from_ndarray(&transposed)), other(&[3, 2]));
     folder.close_last(grid);

@@ -59,6 +59,17 @@ fn under_hidden_names_a_taken_name_is_refused_and_nothing_is_left() {
 }
 
 #[test]
+fn under_hidden_names_a_block_that_has_no_room_for_a_copy_is_an_error_and_no_abort() {
+    let folder = Folder::new();
+    let path = folder.path().to_str().unwrap();
+    let said = under_strace(&["--inject=linkat:error=EPERM"], &["block-short-of-memory", path, "a"]);
+    assert_eq!(said[0], format!("NoAddressSpace {{ needed: {} }}", 64 << 20), "{said:?}");
+    // Nothing is lent, nothing is copied.
+    assert_eq!(said[2..], [format!("Ok({})", 64 << 20)]);
+    assert_eq!(folder.left(), ["a"]);
+}
+
+#[test]
 fn interrupted_reservations_go_on() {
     let folder = Folder::new();
     let path = folder.path().to_str().unwrap();

@@ -1,5 +1,6 @@
 //! The other process of the tests of bad input and limits: does what its arguments say and reports by lines.
 
+use shmtypes::compat::SharedMemory;
 use shmtypes::{Error, Persist, SegmentDirectory, ShmArray, Trust};
 use shmtypes_tests::tour::{tour, unnamed_tour};
 use std::fs::File;
@@ -24,6 +25,7 @@ fn main() {
         ["create-once", directory, name] => {
             report(ShmArray::<u64>::options().dir(*directory).name(*name).create(100).map(|array| array.len()));
         }
+        ["block-short-of-memory", directory, name] => block_short_of_memory(directory, name),
         ["mutate", path, length] => mutate(path, length.parse().expect("a length")),
         other => panic!("unknown arguments {other:?}"),
     }
@@ -42,6 +44,18 @@ fn create(directory: &str, name: &str, mode: &str) {
     let mode = u32::from_str_radix(mode, 8).expect("an octal mode");
     let options = ShmArray::<u64>::options().dir(directory).name(name).mode(mode).persist(Persist::Keep);
     report(options.create_from_slice(&[1, 2, 3]).map(|array| array.len()));
+}
+
+/// Creates a block where there is room for it and no room for a copy of it.
+fn block_short_of_memory(directory: &str, name: &str) {
+    const SIZE: u64 = 64 << 20;
+    let pages = std::fs::read_to_string("/proc/self/statm").expect("statm");
+    let pages: u64 = pages.split(' ').next().and_then(|pages| pages.parse().ok()).expect("a number of pages");
+    let limit = pages * 4096 + SIZE * 3 / 2;
+    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_AS, limit, limit).expect("a limit");
+    let options = SharedMemory::options().dir(directory).name(name);
+    report(options.create_with(SIZE as usize, |_| Ok(())).map(|block| block.size()));
+    report(options.create(SIZE as usize).map(|block| block.size()));
 }
 
 fn open(directory: &str, name: &str, trust: &str) {
