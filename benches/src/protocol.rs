@@ -3,7 +3,7 @@
 use crate::raw::Map;
 use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl, open, posix_fallocate};
 use nix::libc;
-use nix::sys::stat::{Mode, fstat};
+use nix::sys::stat::{Mode, fstat, lstat};
 use nix::sys::uio::pread;
 use nix::unistd::{geteuid, linkat, unlink};
 use std::ffi::CStr;
@@ -47,7 +47,7 @@ pub(crate) fn create_and_drop(path: &CStr, bytes: usize) -> nix::Result<()> {
     drop((file, map));
     let file = open_guarded(path)?;
     fcntl(&file, FcntlArg::F_OFD_SETLK(&range(2, libc::F_WRLCK)))?;
-    if fstat(&file)?.st_nlink == 1 { unlink(path) } else { Ok(()) }
+    if lstat(path)?.st_ino == fstat(&file)?.st_ino { unlink(path) } else { Ok(()) }
 }
 
 /// Every check, the header by `pread`; with `leaving`, then the question whether this was the last attachment.

@@ -4,9 +4,11 @@ use crate::PEER;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use shmtypes::{Detached, ErrorKind, Persist, SegmentDirectory, ShmArray, Trust};
+use shmtypes_tests::folder::Folder;
 use shmtypes_tests::peer::Peer;
 use shmtypes_tests::scratch::Scratch;
 use shmtypes_tests::world::inside;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
@@ -29,6 +31,45 @@ fn a_fifo_under_the_name_of_an_unfinished_segment_does_not_hold_up_a_reaper() {
             std::fs::remove_dir(directory).unwrap();
         },
     );
+}
+
+/// On a file system where only a descriptor keeps a lock, another user holds one that looks as if the mapping kept it.
+#[test]
+fn another_user_s_locks_teach_nothing_about_the_file_system() {
+    let wrapper = ["unshare", "--mount", "--propagation", "private"];
+    inside(&wrapper, "regressions::another_user_s_locks_teach_nothing_about_the_file_system", || {
+        let folder = Folder::new();
+        let mount = |arguments: &[&str]| assert!(Command::new("mount").args(arguments).status().unwrap().success());
+        mount(&["-t", "tmpfs", "tmpfs", folder.path().to_str().unwrap()]);
+        for name in ["l", "u", "w", "place"] {
+            std::fs::create_dir(folder.file(name)).unwrap();
+            std::fs::set_permissions(folder.file(name), std::fs::Permissions::from_mode(0o1777)).unwrap();
+        }
+        let (place, root) = (folder.file("place"), folder.path().to_str().unwrap());
+        let options = format!("lowerdir={root}/l,upperdir={root}/u,workdir={root}/w");
+        mount(&["-t", "overlay", "-o", &options, "overlay", place.to_str().unwrap()]);
+        let arguments = ["--reuid=1234", "--regid=1234", "--clear-groups", PEER, "plant", place.to_str().unwrap()];
+        let mut planter = Peer::start("setpriv", &arguments);
+        planter.expect_line("ready");
+
+        let segments = SegmentDirectory::new(&place);
+        let refused = ShmArray::<u64>::options().dir(&place).name("planted").open().map(drop).unwrap_err();
+        assert!(matches!(refused.kind(), ErrorKind::Untrusted { owner: 1234, .. }), "{refused}");
+        assert!(segments.inspect("planted").unwrap().attached);
+        assert!(segments.reap().unwrap().removed.is_empty());
+        let mine = ShmArray::<u64>::options().dir(&place).name("mine").create(1).unwrap();
+        let theirs = ShmArray::<u64>::options().dir(&place).name("planted").trust(Trust::Anyone).open().unwrap();
+        planter.kill();
+        for name in ["mine", "planted"] {
+            assert!(segments.inspect(name).unwrap().attached, "{name}");
+        }
+        assert!(segments.reap().unwrap().removed.is_empty());
+        assert_eq!(theirs.close().unwrap(), Detached::Removed);
+        assert_eq!(mine.close().unwrap(), Detached::Removed);
+        for mounted in [place.as_path(), folder.path()] {
+            assert!(Command::new("umount").arg(mounted).status().unwrap().success());
+        }
+    });
 }
 
 #[test]
@@ -220,18 +261,20 @@ fn a_user_without_a_number_of_its_own_must_say_whom_it_trusts() {
 }
 
 #[test]
-fn a_process_that_means_another_type_is_never_seen_as_attached() {
+fn a_process_that_refuses_a_segment_is_never_seen_as_attached() {
     // In a process that starts no other one meanwhile, whose copies of mappings would be seen.
-    inside::<&str>(&[], "regressions::a_process_that_means_another_type_is_never_seen_as_attached", || {
-        let scratch = Scratch::new();
-        let name = scratch.name("a");
-        let mut peer = Peer::start(PEER, &["open-wrongly", &name]);
-        peer.expect_line("ready");
-        for _ in 0..2000 {
-            let array = ShmArray::<u64>::options().name(&name).create(1).unwrap();
-            assert_eq!(array.close().unwrap(), Detached::Removed);
+    inside::<&str>(&[], "regressions::a_process_that_refuses_a_segment_is_never_seen_as_attached", || {
+        for refusal in ["open-wrongly", "open-small", "open-distrusting"] {
+            let scratch = Scratch::new();
+            let name = scratch.name("a");
+            let mut peer = Peer::start(PEER, &[refusal, &name]);
+            peer.expect_line("ready");
+            for _ in 0..2000 {
+                let array = ShmArray::<u64>::options().name(&name).create(1).unwrap();
+                assert_eq!(array.close().unwrap(), Detached::Removed, "{refusal}");
+            }
+            peer.kill();
         }
-        peer.kill();
     });
 }
 

@@ -3,8 +3,8 @@
 //! 1. Open, without following links, without waiting, and never creating. That is harmless for all but device nodes,
 //!    which only a privileged user can put there.
 //! 2. The header, read once with `pread` into private memory and checked there. All later bounds come from this copy.
-//!    Nothing in it changes after publication, so that it may be read before the lock is held; who means another type
-//!    is never seen as attached.
+//!    Nothing in it changes after publication, so that it may be read before the lock is held; who means another type,
+//!    trusts somebody else or wants no segment of that size is never seen as attached.
 //! 3. The life lock. If a remover holds it, or has just taken the name away, start again.
 //! 4. What was opened: regular, one name, a trusted owner, a length that is that of the header, space reserved. One
 //!    question for all that, because each system call costs a twentieth of an attachment.
@@ -45,6 +45,9 @@ fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, che
         let file = open(&options.directory, &path, access)?;
         match read_claims(&file, check) {
             Ok(header) => {
+                if options.may_refuse(&header) {
+                    check_file(options, &file, &file.status()?, check)?;
+                }
                 if let Some((status, rung)) = enter(&file)? {
                     check_status(options, &status)?;
                     check_header(options, &status, &header)?;
@@ -56,7 +59,7 @@ fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, che
             Err(_) => drop(check_file(options, &file, &file.status()?, check)?),
         }
         if start.get_or_insert_with(Instant::now).elapsed() > REMOVER_PATIENCE {
-            check_status(options, &file.status()?)?;
+            check_file(options, &file, &file.status()?, check)?;
             return Err(Error::new(ErrorKind::Busy));
         }
         std::thread::sleep(pause);
@@ -73,6 +76,7 @@ fn enter(file: &File) -> Result<Option<(Status, Rung)>> {
         return Ok(None);
     }
     let mut status = file.status()?;
+    check_kind(&status)?;
     let rung = liveness::rung(file, &status)?;
     if rung == Rung::WholeFile {
         if !rung.lock_life(file)? {

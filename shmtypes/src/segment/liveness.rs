@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What keeps the life lock on a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rung {
-    /// The mapping, on tmpfs, which gives no inode number out again.
+    /// The mapping, on tmpfs, which gives no inode number out again before it has counted through all of them.
     Memory = 0,
     /// The mapping.
     Mapping = 1,
@@ -95,18 +95,32 @@ fn remembered(file: &File, status: &Status) -> Result<Option<(&'static Found, u6
 }
 
 /// The rung for the file system that `file`, which is a regular file, is on. Probes it the first time.
+///
+/// Another user can hold locks on a file of his own that look like the probe's. What such a file says is believed on
+/// tmpfs only, which is known; else a descriptor is kept, which is right wherever there are byte locks. And it is never
+/// remembered.
 pub(crate) fn rung(file: &File, status: &Status) -> Result<Rung> {
-    let Some((found, key)) = remembered(file, status)? else { return probe(file) };
-    if let Some(rung) = found.get(key) {
+    let memory = remembered(file, status)?;
+    if let Some((found, key)) = memory
+        && let Some(rung) = found.get(key)
+    {
         return Ok(rung);
     }
-    let rung = probe(file)?;
-    found.insert(key, rung);
-    Ok(rung)
+    let own = status.owner == sys::effective_user();
+    match (probe(file)?, memory) {
+        (Some(rung), Some((found, key))) if own => {
+            found.insert(key, rung);
+            Ok(rung)
+        }
+        (Some(rung), None) if own => Ok(rung),
+        (Some(rung @ (Rung::Memory | Rung::WholeFile)), _) => Ok(rung),
+        _ => Ok(Rung::Descriptor),
+    }
 }
 
-/// Locks a byte through a second description, maps that, closes it and asks whether the lock is still there.
-fn probe(file: &File) -> Result<Rung> {
+/// Locks a byte through a second description, maps that, closes it and asks whether the lock is still there. `None` if
+/// somebody else has locked that byte, too.
+fn probe(file: &File) -> Result<Option<Rung>> {
     let random = sys::random()?;
     let byte = LockBytes::probe(u32::from_ne_bytes([random[0], random[1], random[2], random[3]]));
     // Without /proc the file cannot be opened anew; a kept descriptor works wherever byte locks do. Being out of
@@ -130,13 +144,17 @@ fn probe(file: &File) -> Result<Rung> {
             drop(second);
             let kept = file.locked(byte)?.is_some();
             drop(map);
-            Ok(match kept {
+            if file.locked(byte)?.is_some() {
+                return Ok(None);
+            }
+            Ok(Some(match kept {
                 true if file.file_system()? == FileSystem::MEMORY => Rung::Memory,
                 true => Rung::Mapping,
                 false => Rung::Descriptor,
-            })
+            }))
         }
-        (Ok(_), _) => Ok(Rung::Descriptor),
+        (Ok(false), _) => Ok(None),
+        (Ok(true), Err(_)) => Ok(Some(Rung::Descriptor)),
         (Err(failure), second) => {
             // Only what says that there are no such locks; ENOLCK, for one, passes.
             if !matches!(failure.errno, Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::ENOTTY) {
@@ -144,7 +162,7 @@ fn probe(file: &File) -> Result<Rung> {
             }
             let file = second.as_ref().unwrap_or(file);
             match file.lock_whole(Lock::Shared) {
-                Ok(_) => Ok(Rung::WholeFile),
+                Ok(_) => Ok(Some(Rung::WholeFile)),
                 Err(_) => Err(Error::new(ErrorKind::Unsupported {
                     what: "locks on files of this file system, which tell whether a process is attached",
                 })),

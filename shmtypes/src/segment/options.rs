@@ -1,6 +1,6 @@
 //! What can be said about a segment before it is created or opened.
 
-use super::header::Persist;
+use super::header::{Header, Persist};
 use super::name::SegmentName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Directory};
@@ -97,6 +97,17 @@ impl SegmentOptions {
             return Err(invalid("a segment without a name has none to keep"));
         }
         Ok(())
+    }
+
+    /// Whether a segment of this header is likely to be refused for its owner or size. A hint: the header may lie, and its
+    /// file may have changed hands.
+    pub(crate) fn may_refuse(&self, header: &Header) -> bool {
+        let trusted = match self.trust {
+            Trust::Owner => Some(sys::effective_user()),
+            Trust::Uid(uid) => Some(uid),
+            Trust::Anyone => None,
+        };
+        header.total_bytes > self.max_bytes || trusted.is_some_and(|trusted| trusted != header.creator_uid)
     }
 
     /// Refuses the files of users who are not trusted.

@@ -1,7 +1,8 @@
 //! The other process of the integration tests: does what its arguments say and reports by lines.
 
-use shmtypes::{ArrayOptions, ShmArray};
+use shmtypes::{ArrayOptions, ShmArray, Trust};
 use std::io::stdin;
+use std::path::Path;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -16,12 +17,41 @@ fn main() {
                 assert!(ShmArray::<f32>::open(name).is_err());
             }
         }
+        ["open-small", name] => {
+            println!("ready");
+            loop {
+                assert!(ShmArray::<u64>::options().name(*name).max_bytes(64).open().is_err());
+            }
+        }
+        ["open-distrusting", name] => {
+            println!("ready");
+            loop {
+                assert!(ShmArray::<u64>::options().name(*name).trust(Trust::Uid(12_345)).open().is_err());
+            }
+        }
+        ["plant", directory] => plant(Path::new(directory)),
         ["try-open", name] => match ShmArray::<u64>::open(name) {
             Ok(array) => println!("attached {}", array.len()),
             Err(error) => println!("{error}"),
         },
         other => panic!("unknown arguments {other:?}"),
     }
+}
+
+/// Creates a segment for everybody, and holds read locks wherever somebody might ask whether locks are kept.
+fn plant(directory: &Path) {
+    let _array = ShmArray::<u64>::options().dir(directory).name("planted").mode(0o666).create(1).expect("create");
+    let file = std::fs::File::open(directory.join("planted")).expect("open the file");
+    let range = nix::libc::flock {
+        l_type: nix::libc::F_RDLCK as nix::libc::c_short,
+        l_whence: nix::libc::SEEK_SET as nix::libc::c_short,
+        l_start: (1 << 62) + (1 << 32),
+        l_len: 1 << 32,
+        l_pid: 0,
+    };
+    nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_OFD_SETLK(&range)).expect("lock");
+    println!("ready");
+    stdin().read_line(&mut String::new()).expect("wait");
 }
 
 /// Attaches to an array of `u64` and stays attached until its input closes.

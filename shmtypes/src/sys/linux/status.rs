@@ -15,12 +15,9 @@ const STATX_MNT_ID_UNIQUE: libc::c_uint = 0x4000;
 
 /// Of an open file.
 pub(super) fn of_descriptor(descriptor: BorrowedFd<'_>) -> Result<Status, Failure> {
-    match statx(descriptor) {
-        // Kernels and sandboxes that do not know the call.
-        Err(Errno::ENOSYS | Errno::EPERM) => fstat(descriptor).map(Status::from),
-        result => result,
-    }
-    .map_err(|errno| Failure { operation: "fstat", errno })
+    // Old kernels do not know the call, and sandboxes refuse it in various ways.
+    let status = statx(descriptor).or_else(|_| fstat(descriptor).map(Status::from));
+    status.map_err(|errno| Failure { operation: "fstat", errno })
 }
 
 /// Of what stands under a name, without opening it or following links.
