@@ -33,6 +33,24 @@ pub trait Memory {
         is_whole(self.len(), offset).then(|| self.read_word(offset))
     }
 
+    /// Copies words out, each in one piece, and says so; `false` where one of them cannot be.
+    #[inline]
+    fn whole_words(&self, offset: usize, target: &mut [[u8; 8]]) -> bool {
+        target.iter_mut().enumerate().all(|(number, word)| {
+            let found = self.whole_word(offset + 8 * number);
+            *word = found.unwrap_or_default().to_ne_bytes();
+            found.is_some()
+        })
+    }
+
+    /// Whether the words at `offset` are these now, each in one piece.
+    #[inline]
+    fn are_whole_words(&self, offset: usize, seen: &[[u8; 8]]) -> bool {
+        let is_still =
+            |(number, word): (usize, &[u8; 8])| self.whole_word(offset + 8 * number) == Some(u64::from_ne_bytes(*word));
+        seen.iter().enumerate().all(is_still)
+    }
+
     /// Whether the bytes at `offset` are these now: reads them again, all or as far as the first difference.
     #[inline]
     fn is_still(&self, offset: usize, seen: &[u8]) -> bool {
@@ -95,6 +113,14 @@ impl<M: Memory + ?Sized> Memory for &M {
     #[inline]
     fn whole_word(&self, offset: usize) -> Option<u64> {
         (**self).whole_word(offset)
+    }
+    #[inline]
+    fn whole_words(&self, offset: usize, target: &mut [[u8; 8]]) -> bool {
+        (**self).whole_words(offset, target)
+    }
+    #[inline]
+    fn are_whole_words(&self, offset: usize, seen: &[[u8; 8]]) -> bool {
+        (**self).are_whole_words(offset, seen)
     }
     #[inline]
     fn is_still(&self, offset: usize, seen: &[u8]) -> bool {

@@ -344,18 +344,16 @@ impl Places {
         target: &mut [[u8; WORD]],
     ) -> Option<usize> {
         let start = self.slot.start;
-        for (number, word) in target.iter_mut().enumerate() {
-            *word = memory.whole_word(start + number * WORD)?.to_ne_bytes();
+        if !memory.whole_words(start, target) {
+            return None;
         }
         fence(Ordering::Acquire); // pairs with the Release fence in `store::begin`
         if !self.are_still(memory, format, code) {
             return None;
         }
         fence(Ordering::Acquire); // pairs with the last Release fence in `store::finish`
-        for (number, word) in target.iter().enumerate() {
-            if memory.whole_word(start + number * WORD)? != u64::from_ne_bytes(*word) {
-                return None;
-            }
+        if !memory.are_whole_words(start, target) {
+            return None;
         }
         fence(Ordering::Acquire); // pairs with the Release fence in `store::begin`
         self.are_still(memory, format, code).then(|| end_of(target.as_flattened()))

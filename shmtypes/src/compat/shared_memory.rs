@@ -534,6 +534,14 @@ impl SharedMemory {
         offset.rotate_right(3) < self.size / 8
     }
 
+    /// Whether `offset` is a multiple of eight with so many words behind it.
+    #[inline(always)]
+    fn has_whole_words(&self, offset: usize, count: usize) -> bool {
+        // Of words that all lie inside, the number of the first and the count add up to no more than those there are.
+        let (first, words) = (offset.rotate_right(3), self.size / 8);
+        first <= words && count <= words - first
+    }
+
     #[cold]
     #[inline(never)]
     fn word_in_parts(&self, offset: usize) -> u64 {
@@ -601,6 +609,31 @@ impl Memory for SharedMemory {
             let place = self.map.start().wrapping_add(offset);
             // SAFETY: `has_whole_word`: eight bytes are mapped there; a multiple of eight from a page's start.
             unsafe { access::load(place.cast::<u64>()) }.word()
+        })
+    }
+
+    #[inline(always)]
+    fn whole_words(&self, offset: usize, target: &mut [[u8; 8]]) -> bool {
+        if !self.has_whole_words(offset, target.len()) {
+            return false;
+        }
+        let first = self.map.start().wrapping_add(offset).cast::<u64>();
+        for (index, word) in target.iter_mut().enumerate() {
+            // SAFETY: `has_whole_words`: so many words are mapped; multiples of eight from a page's start.
+            *word = unsafe { access::load(first.wrapping_add(index)) }.word();
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn are_whole_words(&self, offset: usize, seen: &[[u8; 8]]) -> bool {
+        if !self.has_whole_words(offset, seen.len()) {
+            return false;
+        }
+        let first = self.map.start().wrapping_add(offset).cast::<u64>();
+        seen.iter().enumerate().all(|(index, word)| {
+            // SAFETY: `has_whole_words`: so many words are mapped; multiples of eight from a page's start.
+            unsafe { access::load(first.wrapping_add(index)) }.word::<u64>() == u64::from_ne_bytes(*word)
         })
     }
 
