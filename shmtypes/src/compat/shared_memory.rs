@@ -235,7 +235,7 @@ impl SharedMemoryOptions {
             let file = open(&directory, &path, access)?;
             let status = file.status()?;
             check_kind(&status)?;
-            self.segment.check_owner(status.owner)?;
+            self.segment.check_owner(status.owner, self.segment.trusted())?;
             if status.links > 1 {
                 return Err(Error::new(ErrorKind::HardLinked { links: status.links }));
             }

@@ -39,17 +39,18 @@ pub(crate) fn attach(options: &SegmentOptions, access: Access, check: Check<'_>)
 
 fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, check: Check<'_>) -> Result<Attachment> {
     let path = options.directory.join(name.as_str());
+    let trusted = options.trusted();
     let mut start = None;
     let mut pause = Duration::from_micros(20);
     loop {
         let file = open(&options.directory, &path, access)?;
         match read_claims(&file, check) {
             Ok(header) => {
-                if options.may_refuse(&header) {
+                if options.may_refuse(&header, trusted) {
                     check_file(options, &file, &file.status()?, check)?;
                 }
                 if let Some((status, rung)) = enter(&file)? {
-                    check_status(options, &status)?;
+                    check_status(options, &status, trusted)?;
                     check_header(options, &status, &header)?;
                     let location = Location { name, path, rung, created_here: false };
                     return map(options, file, &status, header, Some(location), access);
@@ -136,18 +137,18 @@ pub(crate) fn attach_descriptor(options: &SegmentOptions, descriptor: OwnedFd, c
 
 /// Steps 2 and 4 for a file whose status is known.
 fn check_file(options: &SegmentOptions, file: &File, status: &Status, check: Check<'_>) -> Result<Box<Header>> {
-    check_status(options, status)?;
+    check_status(options, status, options.trusted())?;
     let header = read_header(file, status, check)?;
     check_header(options, status, &header)?;
     Ok(header)
 }
 
-fn check_status(options: &SegmentOptions, status: &Status) -> Result<()> {
+fn check_status(options: &SegmentOptions, status: &Status, trusted: Option<u32>) -> Result<()> {
     check_kind(status)?;
     if status.links > 1 {
         return Err(Error::new(ErrorKind::HardLinked { links: status.links }));
     }
-    options.check_owner(status.owner)
+    options.check_owner(status.owner, trusted)
 }
 
 fn check_header(options: &SegmentOptions, status: &Status, header: &Header) -> Result<()> {

@@ -101,22 +101,22 @@ impl SegmentOptions {
 
     /// Whether a segment of this header is likely to be refused for its owner or size. A hint: the header may lie, and its
     /// file may have changed hands.
-    pub(crate) fn may_refuse(&self, header: &Header) -> bool {
-        let trusted = match self.trust {
-            Trust::Owner => Some(sys::effective_user()),
-            Trust::Uid(uid) => Some(uid),
-            Trust::Anyone => None,
-        };
+    pub(crate) fn may_refuse(&self, header: &Header, trusted: Option<u32>) -> bool {
         header.total_bytes > self.max_bytes || trusted.is_some_and(|trusted| trusted != header.creator_uid)
     }
 
-    /// Refuses the files of users who are not trusted.
-    pub(crate) fn check_owner(&self, owner: u32) -> Result<()> {
-        let trusted = match self.trust {
-            Trust::Owner => sys::effective_user(),
-            Trust::Uid(uid) => uid,
-            Trust::Anyone => return Ok(()),
-        };
+    /// The user whose files are trusted, if not everybody's are.
+    pub(crate) fn trusted(&self) -> Option<u32> {
+        match self.trust {
+            Trust::Owner => Some(sys::effective_user()),
+            Trust::Uid(uid) => Some(uid),
+            Trust::Anyone => None,
+        }
+    }
+
+    /// Refuses the files of users other than the [trusted](Self::trusted) one.
+    pub(crate) fn check_owner(&self, owner: u32, trusted: Option<u32>) -> Result<()> {
+        let Some(trusted) = trusted else { return Ok(()) };
         if owner != trusted {
             return Err(Error::new(ErrorKind::Untrusted { owner, trusted }));
         }
