@@ -305,8 +305,8 @@ impl ShareableList {
     /// [`ErrorKind::List`] with [`ListError::OutOfRange`]; [`ListError::ExceedsStorage`] for a text longer than its
     /// slot; [`ListError::TrailingNul`]. Then nothing was changed.
     #[inline]
-    pub fn set(&self, index: isize, value: impl Into<Value>) -> Result<()> {
-        self.set_ref(index, value.into().as_ref())
+    pub fn set(&self, index: isize, value: impl AsValue) -> Result<()> {
+        self.set_ref(index, value.as_value())
     }
 
     /// Stores a value without owning its text.
