@@ -393,6 +393,9 @@ impl Error {
             K::FileSizeLimit { .. } => "raise it with `ulimit -f`",
             K::NoAddressSpace { .. } => "raise `ulimit -v` or vm.max_map_count",
             K::TooManyFiles => "raise `ulimit -n`; attached segments keep none open",
+            K::PermissionDenied { operation } if operation.contains("read-only file system") => {
+                "mount it writable, or name another directory with `.dir(path)`; `open_read_only` works there"
+            }
             K::PermissionDenied { .. } => {
                 "check the owner and mode of the segment; `open_read_only` needs only read access"
             }
