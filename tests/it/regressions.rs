@@ -9,6 +9,7 @@ use shmtypes_tests::peer::Peer;
 use shmtypes_tests::scratch::Scratch;
 use shmtypes_tests::world::inside;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
@@ -33,21 +34,34 @@ fn a_fifo_under_the_name_of_an_unfinished_segment_does_not_hold_up_a_reaper() {
     );
 }
 
+/// A place where something is mounted until the drop, also of a test that fails: its folder could not be removed before.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Lazily, because handles of the test may still be there. If it fails, the mount namespace ends it.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
 /// On a file system where only a descriptor keeps a lock, another user holds one that looks as if the mapping kept it.
 #[test]
 fn another_user_s_locks_teach_nothing_about_the_file_system() {
     let wrapper = ["unshare", "--mount", "--propagation", "private"];
     inside(&wrapper, "regressions::another_user_s_locks_teach_nothing_about_the_file_system", || {
         let folder = Folder::new();
-        let mount = |arguments: &[&str]| assert!(Command::new("mount").args(arguments).status().unwrap().success());
-        mount(&["-t", "tmpfs", "tmpfs", folder.path().to_str().unwrap()]);
+        let mount = |kind: &[&str], place: &Path| {
+            assert!(Command::new("mount").args(kind).arg(place).status().unwrap().success());
+            Mounted(place.to_owned())
+        };
+        let _lower = mount(&["-t", "tmpfs", "tmpfs"], folder.path());
         for name in ["l", "u", "w", "place"] {
             std::fs::create_dir(folder.file(name)).unwrap();
             std::fs::set_permissions(folder.file(name), std::fs::Permissions::from_mode(0o1777)).unwrap();
         }
         let (place, root) = (folder.file("place"), folder.path().to_str().unwrap());
         let options = format!("lowerdir={root}/l,upperdir={root}/u,workdir={root}/w");
-        mount(&["-t", "overlay", "-o", &options, "overlay", place.to_str().unwrap()]);
+        let _overlay = mount(&["-t", "overlay", "-o", &options, "overlay"], &place);
         let arguments = ["--reuid=1234", "--regid=1234", "--clear-groups", PEER, "plant", place.to_str().unwrap()];
         let mut planter = Peer::start("setpriv", &arguments);
         planter.expect_line("ready");
@@ -66,9 +80,6 @@ fn another_user_s_locks_teach_nothing_about_the_file_system() {
         assert!(segments.reap().unwrap().removed.is_empty());
         assert_eq!(theirs.close().unwrap(), Detached::Removed);
         assert_eq!(mine.close().unwrap(), Detached::Removed);
-        for mounted in [place.as_path(), folder.path()] {
-            assert!(Command::new("umount").arg(mounted).status().unwrap().success());
-        }
     });
 }
 
