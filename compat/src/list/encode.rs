@@ -67,7 +67,8 @@ pub fn encode<V: AsValue>(values: &[V], dialect: Dialect, text: Text) -> Result<
     Ok(bytes)
 }
 
-/// Writes the list of these values into zeroed memory, such as a fresh segment.
+/// Writes the list of these values into zeroed memory, such as a fresh segment. Memory of exactly [`encoded_len`] bytes is
+/// best: an empty list, or one of 3.8, in more than that looks like one that is not finished.
 ///
 /// # Errors
 /// As [`encoded_len`]; [`ListError::Truncated`] if `target` is shorter than that. Then `target` is half written.

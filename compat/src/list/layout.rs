@@ -43,8 +43,8 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// How far the maker of the list in this memory is, whose length must be exactly the list's for this, as it is on
-    /// Linux. Takes constant time.
+    /// How far the maker of the list in this memory is. An empty list, or one of 3.8, must fill it exactly for this, as
+    /// Python's do on Linux. Takes constant time.
     #[must_use]
     pub fn of<M: Memory + ?Sized>(memory: &M) -> Self {
         let bytes = memory.len();
@@ -65,8 +65,12 @@ impl Progress {
         if len == 0 {
             return Self::Finished;
         }
-        let format = memory.read_word(bytes - len - WORD);
-        let code = memory.read_byte(bytes - 1);
+        // Behind the values, whose end the table of 3.9 says; else at the end of the block.
+        let values = usize::try_from(memory.read_word(last * WORD)).ok().filter(|_| last > len);
+        let end = values.and_then(|values| values.checked_add((last + 1) * WORD + len * (WORD + 1)));
+        let end = end.filter(|&end| end <= bytes).unwrap_or(bytes);
+        let format = memory.read_word(end - len - WORD);
+        let code = memory.read_byte(end - 1);
         let is_missing =
             format == 0 || code == 0 && (format == Kind::None.format() || kind::text_len(format).is_some());
         if is_missing && !has_room {

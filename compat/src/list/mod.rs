@@ -13,16 +13,17 @@
 //!
 //! 1. **The number of values and the length of the memory are private**, read once. The offset of a slot is fetched once
 //!    per use and judged against them.
-//! 2. **What comes out is stable**: format, code and bytes are read twice and must agree, or the read is repeated, and
-//!    after [`ATTEMPTS`] is [`ListError::Busy`].
+//! 2. **What comes out is stable**: a number is read in one piece, text twice, format and code before and after, and all
+//!    must agree, or the read is repeated, and after [`ATTEMPTS`] is [`ListError::Busy`].
 //! 3. **What goes in is complete or visibly not**: a number stored over a number of its kind is one aligned store of
 //!    eight bytes. Everything else first sets the value's code to -1, then stores bytes, format and last the code, so
 //!    that a reader never takes bytes of one kind for another, and a writer that was killed leaves `Busy` and no
 //!    nonsense.
 //! 4. **Nothing is stored before all is judged**: a refused value leaves the list as it was.
 //!
-//! What it does not promise: between two reads of the same value a peer may store another one and then the first again
-//! (ABA), and two writers of one text may mix. Python's own writer makes three separate stores, format, code and value,
+//! What it does not promise: during one read a peer may store another value and then one of the first kind, or another text
+//! and then the first one, so that nothing tells (ABA): then bits of one kind come out as another, or words of both
+//! texts. And two writers of one text may mix. Python's own writer makes three separate stores, format, code and value,
 //! without any order that a reader could rely on; half of its work can be read as a value of the new kind with the bytes
 //! of the old.
 

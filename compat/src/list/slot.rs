@@ -13,7 +13,8 @@
 //! that has any byte of a store is followed by a look that sees -1, or the store complete; then the second copy differs.
 //!
 //! Why text is looked at once more at the end: a second store may bring back the first text, and both copies can be the
-//! same in the middle of it, with words of either.
+//! same in the middle of it, with words of either. That finds a second store that is not over yet; one that is over by then
+//! has left everything as it was, and cannot be found in a format without versions.
 //!
 //! Integers, floats and short text have straight paths of few steps, in which nothing is decided that need not be. What
 //! is unusual in any way goes the long way round, and again from the start.
@@ -290,6 +291,23 @@ impl Places {
         self.are_still(memory, format, code).then_some(word)
     }
 
+    /// The word of a number: in one piece, or, in a slot that starts between two words, looked at twice as text is.
+    /// (CPython and this crate make no such slots.)
+    #[inline(always)]
+    fn any_word<M: Memory + ?Sized>(self, memory: &M, format: u64, code: u8) -> Option<u64> {
+        if let Some(word) = memory.whole_word(self.slot.start) {
+            return Some(word);
+        }
+        let mut word = [0; WORD];
+        memory.read(self.slot.start, &mut word);
+        fence(Ordering::Acquire); // pairs with the Release fence in `store::begin`
+        if !self.are_still(memory, format, code) {
+            return None;
+        }
+        fence(Ordering::Acquire); // pairs with the last Release fence in `store::finish`
+        memory.is_still(self.slot.start, &word).then(|| u64::from_ne_bytes(word))
+    }
+
     /// What `take` makes of an integer or a float that stands still.
     #[inline(always)]
     pub(super) fn number<M: Memory + ?Sized, R>(
@@ -367,9 +385,14 @@ impl Places {
         };
         let start = self.slot.start;
         let found = match kind {
-            Kind::Int => Found::Int(memory.read_word(start).cast_signed()),
-            Kind::Float => Found::Float(f64::from_bits(memory.read_word(start))),
-            Kind::Bool => Found::Bool(memory.read_word(start).to_ne_bytes()[7] != 0),
+            Kind::Int | Kind::Float | Kind::Bool => {
+                let Some(word) = self.any_word(memory, format, code) else { return Look::Moved(WORD) };
+                match kind {
+                    Kind::Int => Found::Int(word.cast_signed()),
+                    Kind::Float => Found::Float(f64::from_bits(word)),
+                    _ => Found::Bool(word.to_ne_bytes()[7] != 0),
+                }
+            }
             Kind::None => Found::None,
             Kind::Str(len) | Kind::Bytes(len) => {
                 let copied = copy_text(memory, start, len, scratch, || self.are_still(memory, format, code));

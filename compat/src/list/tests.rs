@@ -206,12 +206,19 @@ impl<F: Fn(usize, &mut [u8])> Memory for Moving<F> {
         self.bytes.borrow().len()
     }
     fn read(&self, offset: usize, target: &mut [u8]) {
-        for (number, piece) in target.chunks_mut(8).enumerate() {
+        // What lies between two words comes in two pieces.
+        let step = if offset.is_multiple_of(8) { 8 } else { 4 };
+        for (number, piece) in target.chunks_mut(step).enumerate() {
             self.step();
-            self.bytes.borrow().read(offset + 8 * number, piece);
+            self.bytes.borrow().read(offset + step * number, piece);
         }
     }
     fn read_word(&self, offset: usize) -> u64 {
+        if !offset.is_multiple_of(8) {
+            let mut word = [0; 8];
+            self.read(offset, &mut word);
+            return u64::from_ne_bytes(word);
+        }
         self.step();
         self.bytes.borrow().read_word(offset)
     }
@@ -484,6 +491,51 @@ fn another_value_and_the_first_again_can_be_missed() {
     let list = List::attach(&memory).unwrap();
     assert_eq!(memory.accesses.get(), ATTACH_READS);
     assert_eq!(list.get(0, &mut Vec::new()).unwrap(), ValueRef::Int(0.5_f64.to_bits().cast_signed()));
+}
+
+/// The same of text: another one and the first again.
+#[test]
+fn another_text_and_the_first_again_can_be_missed() {
+    let (first, other) = ("0123456789abcdef", "ABCDEFGHIJKLMNOP");
+    let bytes = encode(&[first], Dialect::Portable, Text::Exact).unwrap();
+    let memory = Moving::new(bytes, move |number, bytes: &mut [u8]| match number.checked_sub(ATTACH_READS) {
+        // Of three words: behind the first one of the first copy; in front of the second copy, as far as the first word; and
+        // behind that copy.
+        Some(5) => edit(bytes, ValueRef::Str(other)),
+        Some(9) => bytes[24..32].copy_from_slice(&first.as_bytes()[..8]),
+        Some(12) => edit(bytes, ValueRef::Str(first)),
+        _ => {}
+    });
+    let list = List::attach(&memory).unwrap();
+    assert_eq!(list.get(0, &mut Vec::new()).unwrap(), ValueRef::Str("01234567IJKLMNOP"));
+}
+
+#[test]
+fn a_number_between_two_words_is_the_old_one_or_the_new_one() {
+    let mut bytes: Vec<u8> = [2_i64, 0, 12, 20].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    bytes.resize(bytes.len() + 20, 0);
+    bytes.extend(b"q\0\0\0\0\0\0\0".repeat(2));
+    bytes.extend([0, 0]);
+    let [old, new] = [0x1111_1111_1111_1111_i64, 0x2222_2222_2222_2222];
+    bytes[44..52].copy_from_slice(&old.to_ne_bytes());
+    for moment in 0..24 {
+        let memory = Moving::new(bytes.clone(), move |number, bytes: &mut [u8]| {
+            if number == moment {
+                bytes[44..52].copy_from_slice(&new.to_ne_bytes());
+            }
+        });
+        let list = List::attach(&memory).unwrap();
+        let mut scratch = Vec::new();
+        let found = list.get(1, &mut scratch).unwrap();
+        assert!(found == ValueRef::Int(old) || found == ValueRef::Int(new), "{found:?} at {moment}");
+    }
+}
+
+#[test]
+fn a_list_in_a_larger_block_is_finished() {
+    let mut bytes = encode(&["one", "two"], Dialect::Portable, Text::Exact).unwrap();
+    bytes.resize(4096, 0);
+    assert_eq!(Progress::of(bytes.as_slice()), Progress::Finished);
 }
 
 #[test]

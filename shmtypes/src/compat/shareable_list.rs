@@ -51,8 +51,10 @@ fn patience() -> impl FnMut() -> bool {
 ///
 /// Any process may store any value at any time. Between Rust processes a number stored over a number of its kind is
 /// always seen whole, and every other store is seen complete, or the read is repeated, and after a while
-/// [`ListError::Busy`]. Two cases remain: between two looks of one read, two stores may lead back to the first kind
-/// (ABA), and two processes that store text into one slot at once may mix it. Python's own reader and writer know
+/// [`ListError::Busy`]. Two cases remain. During one read, two stores may lead back to the first kind or to the first
+/// text (ABA): then the bits of one kind come out as another, or words of both texts; of millions of reads beside a process
+/// that toggles one slot between two texts at full speed, a few were such. And two processes that store text into one slot
+/// at once may mix it. Python's own reader and writer know
 /// nothing of this: a read beside a Python writer waits a while for a format and a code that go together, and gives a value
 /// or an error, but perhaps one of the new kind from the
 /// bytes of the old, or, because it clears what it is about to write, a zero or a text that is empty or cut. Two writers of one
@@ -217,7 +219,7 @@ impl ShareableList {
     /// Attaches to the list of this name, which Python or this crate made, in either layout.
     ///
     /// A list that Python is just making is waited for, up to a tenth of a second; Python itself would attach to it as an
-    /// empty list.
+    /// empty list. (An empty list in a block that is larger than it needs cannot be told from one.)
     ///
     /// # Errors
     /// As [`SharedMemory::open`], and [`ErrorKind::List`]: [`ListError::Unfinished`] if its maker does not get on or was

@@ -506,6 +506,9 @@ impl fmt::Debug for SharedMemory {
     }
 }
 
+/// Whether eight bytes are loaded and stored at once; else no number is taken for one that nobody can see in parts.
+const WORDS_ARE_WHOLE: bool = cfg!(target_pointer_width = "64");
+
 /// Copies of up to this many bytes move as words, which spares the call of `memcpy`.
 const SHORT_COPY: usize = 64;
 
@@ -531,7 +534,7 @@ impl SharedMemory {
     fn has_whole_word(&self, offset: usize) -> bool {
         // The rotation takes what is left over eight to the top, so that one comparison is enough:
         // `offset / 8 < size / 8` leaves eight bytes.
-        offset.rotate_right(3) < self.size / 8
+        WORDS_ARE_WHOLE && offset.rotate_right(3) < self.size / 8
     }
 
     /// Whether `offset` is a multiple of eight with so many words behind it.
@@ -539,7 +542,7 @@ impl SharedMemory {
     fn has_whole_words(&self, offset: usize, count: usize) -> bool {
         // Of words that all lie inside, the number of the first and the count add up to no more than those there are.
         let (first, words) = (offset.rotate_right(3), self.size / 8);
-        first <= words && count <= words - first
+        WORDS_ARE_WHOLE && first <= words && count <= words - first
     }
 
     #[cold]

@@ -74,8 +74,10 @@ unsafe impl<T: ShmLayout, M: AccessMode> Sync for ShmRef<'_, T, M> {}
 impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, T, M> {
     /// # Safety
     /// For `'a`, `place` is aligned for `T` and `size_of::<T>()` bytes there are mapped, for writing too if `M` is
-    /// [`ReadWrite`]. No Rust reference to these bytes is used meanwhile. Where a peer may use them too, atomics stand
-    /// where `T` has them, of the same width.
+    /// [`ReadWrite`]. No Rust reference to these bytes is used meanwhile, but for those to atomics that core's own functions
+    /// take. In a segment, whose schema is compared, atomics stand where `T` has them; a block that says nothing of its type
+    /// may be opened with atomics of several widths, which is outside of what the language speaks of, and harmless in what
+    /// the machine does.
     #[inline(always)]
     pub(crate) unsafe fn new(place: *mut T) -> Self {
         // Judges the layout: with parameters that happens only where the schema is evaluated.

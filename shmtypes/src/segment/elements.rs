@@ -187,7 +187,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     pub(crate) fn place_at(&self, index: usize) -> Option<ShmRef<'_, T, M>> {
         if index < self.len {
             // SAFETY: `index < len`: mapped and aligned for as long as `self` is borrowed, which its `Kept` outlives;
-            // writable if `M` is.
+            // writable if `M` is. References exist by the escape hatch only, whose caller answers for them.
             Some(unsafe { ShmRef::new(self.place(index)) })
         } else {
             None
