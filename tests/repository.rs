@@ -37,9 +37,10 @@ fn code(text: &str) -> String {
 }
 
 /// The layers of docs/architecture.md: each module may use those on its right, and itself.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 8] = [
     ("error", &[]),
     ("sys", &["error"]),
+    ("sigbus", &["sys", "error"]),
     ("access", &[]),
     ("layout", &["access", "error"]),
     ("segment", &["sys", "access", "layout", "error"]),

@@ -123,11 +123,11 @@ pub enum ErrorKind {
         /// Its value.
         value: u64,
     },
-    /// The file is shorter than what it holds.
+    /// The file is shorter than what it holds: when attaching, or later, under the guard of [`sigbus`](crate::sigbus).
     Truncated {
         /// The length that the segment has by its header, or the least length of any segment.
         expected: u64,
-        /// The length of the file.
+        /// The length of the file; later, the greatest that it can have had, in whole pages.
         found: u64,
     },
     /// The segment has holes: reading them could end in SIGBUS on a full file system. This crate makes none.

@@ -57,7 +57,7 @@
 //! | a writer is killed | the element or range that it was copying may be half written |
 //! | a peer writes nonsense | wrong values, or [`ErrorKind::InvalidValue`] |
 //! | somebody removes the file | attached processes go on; nobody can join |
-//! | the owner truncates the file | SIGBUS for who touches the missing part; [unnamed](ArrayOptions::unnamed) segments cannot be truncated |
+//! | the owner truncates the file | SIGBUS for who touches the missing part, or [`ErrorKind::Truncated`] under the guard of [`sigbus`]; [unnamed](ArrayOptions::unnamed) segments cannot be truncated |
 //! | /dev/shm is full | [`ErrorKind::NoSpace`] at creation; nothing later |
 //!
 //! # Features
@@ -83,6 +83,7 @@ mod containers;
 pub mod error;
 pub mod layout;
 pub mod segment;
+pub mod sigbus;
 mod sys;
 
 pub use containers::{ArrayOptions, Iter, Number, ShmArray};

@@ -262,7 +262,7 @@ impl ShareableList {
     /// Reads again while another process is in the middle of a store, Python's three separate stores included.
     #[inline(always)]
     fn patiently<R>(&self, mut read: impl FnMut() -> Result<R, ListError>) -> Result<R> {
-        read().or_else(|error| self.read_again(error, read))
+        read().or_else(|error| self.read_again(error, read)).and_then(|result| self.whole(result))
     }
 
     #[cold]
@@ -280,7 +280,19 @@ impl ShareableList {
 
     #[cold]
     fn error(&self, error: ListError) -> Error {
-        Error::from(error).on(self.name())
+        // Zeros in the place of what a peer cut off are no list.
+        self.check_whole().err().unwrap_or_else(|| Error::from(error).on(self.name()))
+    }
+
+    #[inline(always)]
+    fn check_whole(&self) -> Result<()> {
+        self.shared_memory().check_whole()
+    }
+
+    #[inline(always)]
+    fn whole<R>(&self, result: R) -> Result<R> {
+        self.check_whole()?;
+        Ok(result)
     }
 
     /// Copies a value out. Negative indices count from the end.
@@ -289,7 +301,8 @@ impl ShareableList {
     /// [`ErrorKind::List`] with [`ListError::OutOfRange`], [`ListError::Busy`], or what is wrong with the value.
     #[inline]
     pub fn get(&self, index: isize) -> Result<Value> {
-        self.list.get_value_patiently(index, patience(), |error| self.error(error))
+        let value = self.list.get_value_patiently(index, patience(), |error| self.error(error))?;
+        self.whole(value)
     }
 
     /// Lends a value, its text in private memory that `scratch` keeps for the next call.
@@ -298,7 +311,8 @@ impl ShareableList {
     /// As [`get`](Self::get).
     #[inline]
     pub fn get_ref<'s>(&self, index: isize, scratch: &'s mut Vec<u8>) -> Result<ValueRef<'s>> {
-        self.list.get_patiently(index, scratch, patience()).map_err(|error| self.error(error))
+        let value = self.list.get_patiently(index, scratch, patience()).map_err(|error| self.error(error))?;
+        self.whole(value)
     }
 
     /// Stores a value, of whatever kind. Negative indices count from the end.
@@ -317,7 +331,8 @@ impl ShareableList {
     /// As [`set`](Self::set).
     #[inline]
     pub fn set_ref(&self, index: isize, value: ValueRef<'_>) -> Result<()> {
-        self.list.set(index, value).map_err(|error| self.error(error))
+        self.list.set(index, value).map_err(|error| self.error(error))?;
+        self.check_whole()
     }
 
     /// Visits every value in order. Text lies in private memory for the time of the visit; nothing is allocated per
@@ -347,7 +362,8 @@ impl ShareableList {
             },
             || wait(&turns),
         );
-        visited.map_err(|error| self.error(error))
+        visited.map_err(|error| self.error(error))?;
+        self.check_whole()
     }
 
     /// Copies of the values, in order.

@@ -15,7 +15,7 @@ use crate::segment::file::{Naming, NewFile};
 use crate::segment::lend::Unpublished;
 use crate::segment::name::SegmentName;
 use crate::segment::options::{SegmentOptions, invalid};
-use crate::sys::{self, Access, Directory, Failure, File, FileId, Map};
+use crate::sys::{self, Access, Directory, Failure, File, FileId, Map, Watch};
 use core::fmt;
 use nix::errno::Errno;
 use shmtypes_compat::memory::{Memory, MemoryMut};
@@ -61,7 +61,7 @@ impl CreatorPatience {
 ///
 /// Dropping it detaches; the name stays until somebody calls [`unlink`](Self::unlink). A process that is killed leaves
 /// the name. A peer may change any byte at any time: copies may be half old and half new. A peer that truncates the
-/// file ends those who touch the missing part with SIGBUS.
+/// file ends those who touch the missing part with SIGBUS, unless they [guard](crate::sigbus) against it.
 pub struct SharedMemory {
     // Invariant: `size` bytes from the start of `map` on are mapped for reading and writing, and no reference to them
     // exists. `map` starts at the beginning of a page. For reading only inside an `NdArray<T, ReadOnly>`, which lends the
@@ -319,6 +319,16 @@ impl SharedMemory {
         self.map.start()
     }
 
+    pub(super) fn watch(&self) -> Watch {
+        self.map.watch()
+    }
+
+    /// Refuses what was read or written up to now if a peer had truncated the file (`sigbus`).
+    #[inline(always)]
+    pub(super) fn check_whole(&self) -> Result<()> {
+        self.watch().check()
+    }
+
     fn check_range(&self, start: usize, count: usize) -> Result<()> {
         match start.checked_add(count) {
             Some(end) if end <= self.size => Ok(()),
@@ -333,7 +343,7 @@ impl SharedMemory {
     pub fn copy_to_slice(&self, start: usize, target: &mut [u8]) -> Result<()> {
         self.check_range(start, target.len())?;
         self.read(start, target);
-        Ok(())
+        self.check_whole()
     }
 
     /// Copies `source` to the bytes from `start` on.
@@ -343,7 +353,7 @@ impl SharedMemory {
     pub fn copy_from_slice(&self, start: usize, source: &[u8]) -> Result<()> {
         self.check_range(start, source.len())?;
         self.write(start, source);
-        Ok(())
+        self.check_whole()
     }
 
     /// All bytes, copied out.
@@ -356,6 +366,7 @@ impl SharedMemory {
             .map_err(|_| Error::new(ErrorKind::NoAddressSpace { needed: self.size as u64 }))?;
         copy.resize(self.size, 0);
         self.read(0, &mut copy);
+        self.check_whole()?;
         Ok(copy)
     }
 
@@ -364,7 +375,12 @@ impl SharedMemory {
     /// # Errors
     /// [`ErrorKind::OutOfRange`].
     pub fn get(&self, index: usize) -> Result<u8> {
-        if index < self.size { Ok(self.read_byte(index)) } else { Err(Error::out_of_range(index, self.size)) }
+        if index >= self.size {
+            return Err(Error::out_of_range(index, self.size));
+        }
+        let byte = self.read_byte(index);
+        self.check_whole()?;
+        Ok(byte)
     }
 
     /// Stores the byte at `index`.
@@ -374,7 +390,7 @@ impl SharedMemory {
     pub fn set(&self, index: usize, byte: u8) -> Result<()> {
         if index < self.size {
             self.write_byte(index, byte);
-            Ok(())
+            self.check_whole()
         } else {
             Err(Error::out_of_range(index, self.size))
         }

@@ -7,8 +7,10 @@
 use super::attachment::Attachment;
 use crate::access::{self, BlockBuffer, BlockLane, Candidate};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{AccessMode, ReadWrite, ShmLayout, ShmPod, ShmRef, ShmValue, Writable, as_pods_mut, as_values};
-use crate::sys::Access;
+use crate::layout::{
+    AccessMode, InvalidBits, ReadWrite, ShmLayout, ShmPod, ShmRef, ShmValue, Writable, as_pods_mut, as_values,
+};
+use crate::sys::{Access, Watch};
 use core::marker::PhantomData;
 use core::mem::{MaybeUninit, align_of, size_of};
 use core::ops::Deref;
@@ -43,6 +45,8 @@ pub struct Elements<T, M = ReadWrite> {
     len: usize,
     /// `size_of::<T>()`, or more where the segment's type has further fields than `T`.
     stride: usize,
+    /// Tells whether the mapping was found truncated, as long as it stands.
+    watch: Watch,
     mode: PhantomData<M>,
 }
 
@@ -55,8 +59,8 @@ pub(crate) struct Kept<T, M = ReadWrite, K = Attachment> {
 
 impl<T, M, K> Clone for Kept<T, M, K> {
     fn clone(&self) -> Self {
-        let Elements { first, len, stride, mode } = self.elements;
-        Self { elements: Elements { first, len, stride, mode }, keeper: Arc::clone(&self.keeper) }
+        let Elements { first, len, stride, watch, mode } = self.elements;
+        Self { elements: Elements { first, len, stride, watch, mode }, keeper: Arc::clone(&self.keeper) }
     }
 }
 
@@ -102,16 +106,17 @@ impl<T: ShmLayout, M: AccessMode> Kept<T, M> {
         if !first.is_aligned() {
             return Err(corrupt("data offset", header.data_offset));
         }
-        Ok(Self { elements: Elements { first, len, stride, mode: PhantomData }, keeper: Arc::new(attachment) })
+        let watch = map.watch();
+        Ok(Self { elements: Elements { first, len, stride, watch, mode: PhantomData }, keeper: Arc::new(attachment) })
     }
 }
 
 impl<T: ShmLayout, M: AccessMode, K> Kept<T, M, K> {
     /// # Safety
     /// As long as `keeper` lives, `len` places for a `T` each, side by side from `first` on, are mapped and aligned, for
-    /// writing too if `M` is `ReadWrite`, and no reference to them exists.
-    pub(crate) unsafe fn from_raw(first: *mut T, len: usize, keeper: Arc<K>) -> Self {
-        Self { elements: Elements { first, len, stride: size_of::<T>(), mode: PhantomData }, keeper }
+    /// writing too if `M` is `ReadWrite`, and no reference to them exists. `watch` is that of their mapping.
+    pub(crate) unsafe fn from_raw(first: *mut T, len: usize, watch: Watch, keeper: Arc<K>) -> Self {
+        Self { elements: Elements { first, len, stride: size_of::<T>(), watch, mode: PhantomData }, keeper }
     }
 
     pub(crate) fn keeper(&self) -> &K {
@@ -160,6 +165,12 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         } else {
             Err(Error::new(ErrorKind::Strided { stride: self.stride, element_size: size_of::<T>() }))
         }
+    }
+
+    /// Refuses what was read or written up to now if a peer had truncated the file (`sigbus`).
+    #[inline(always)]
+    pub(crate) fn check_whole(&self) -> Result<()> {
+        self.watch.check()
     }
 
     #[inline(always)]
@@ -225,7 +236,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         let source = self.first.wrapping_add(start).cast::<u8>();
         // SAFETY: the range is mapped (`check_range`); the target is private and as large.
         unsafe { access::copy_out(source, target.as_mut_ptr().cast(), size_of_val(target)) };
-        Ok(())
+        self.check_whole()
     }
 
     /// Copies elements in.
@@ -239,7 +250,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         // SAFETY: the range is mapped and writable (`check_range`, `M`); the source is a private slice, and a layout
         // has no padding, so all its bytes are initialised.
         unsafe { access::copy_in(source.as_ptr().cast(), target, size_of_val(source)) };
-        Ok(())
+        self.check_whole()
     }
 
     /// Copies elements out and checks them; `target` changes only if all are valid.
@@ -253,7 +264,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
             // SAFETY: the range is mapped (`check_range`); the target is private, as large, and any bytes are valid
             // elements (contract of `ANY_BITS`).
             unsafe { access::copy_out(source, target.as_mut_ptr().cast(), size_of_val(target)) };
-            return Ok(());
+            return self.check_whole();
         }
         target.copy_from_slice(&self.copy_range(start, target.len())?);
         Ok(())
@@ -279,6 +290,13 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         Ok(unsafe { Vec::from_raw_parts(first.cast::<T>(), len, capacity) })
     }
 
+    /// The error for bytes that are no `T`, unless they are zeros in the place of what is missing.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn invalid_element(&self, index: usize, invalid: InvalidBits) -> Error {
+        self.check_whole().err().unwrap_or_else(|| invalid.into_error(&T::SCHEMA, Some(index)))
+    }
+
     /// How many elements at the front may move in full wide blocks.
     #[inline(always)]
     fn wide_end(&self) -> usize
@@ -297,7 +315,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         self.check_dense()?;
         let full = T::Lane::capacity::<T>();
         let mut lend = |index: usize, candidates: &[Candidate<T>]| -> Result<()> {
-            visit(as_values(candidates).map_err(|(at, invalid)| invalid.into_error(&T::SCHEMA, Some(index + at)))?);
+            visit(as_values(candidates).map_err(|(at, invalid)| self.invalid_element(index + at, invalid))?);
             Ok(())
         };
         let (mut index, wide_end) = (0, self.wide_end());
@@ -311,7 +329,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
             index += full;
         }
         if index == self.len {
-            return Ok(());
+            return self.check_whole();
         }
         let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();
         while index < self.len {
@@ -322,7 +340,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
             lend(index, unsafe { access::loaded(&buffer, count) })?;
             index += count;
         }
-        Ok(())
+        self.check_whole()
     }
 
     /// Lends private copies of two runs side by side, as far as the shorter one goes.
@@ -356,7 +374,8 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
             index += full;
         }
         if index == end {
-            return Ok(());
+            self.check_whole()?;
+            return other.check_whole();
         }
         let mut left = <T::Lane as BlockLane>::Buffer::new::<T>();
         let mut right = <T::Lane as BlockLane>::Buffer::new::<T>();
@@ -373,7 +392,8 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
             visit(as_pods_mut(left), as_pods_mut(right));
             index += count;
         }
-        Ok(())
+        self.check_whole()?;
+        other.check_whole()
     }
 
     /// Copies block after block out, lets `change` work on the private copy, and copies it back in.
@@ -399,7 +419,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
             index += full;
         }
         if index == self.len {
-            return Ok(());
+            return self.check_whole();
         }
         let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();
         while index < self.len {
@@ -413,7 +433,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
             unsafe { T::Lane::store::<T>(&buffer, place, count) };
             index += count;
         }
-        Ok(())
+        self.check_whole()
     }
 
     /// Stores one value everywhere.
@@ -446,7 +466,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
             }
         }
         if index == self.len {
-            return Ok(());
+            return self.check_whole();
         }
         let buffer = filled();
         while index < self.len {
@@ -455,7 +475,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
             unsafe { T::Lane::store::<T>(&buffer, self.first.wrapping_add(index), count) };
             index += count;
         }
-        Ok(())
+        self.check_whole()
     }
 
     /// The elements as a slice. Panics if they are not side by side.

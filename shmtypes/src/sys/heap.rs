@@ -296,6 +296,10 @@ impl Map {
         self.bytes
     }
 
+    pub(crate) fn watch(&self) -> Watch {
+        Watch
+    }
+
     pub(crate) fn populate(&self, _: Access) -> Result<(), Failure> {
         Ok(())
     }
@@ -307,6 +311,21 @@ impl Map {
     pub(crate) const fn huge_page() -> usize {
         2 << 20
     }
+}
+
+/// Nobody truncates the heap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watch;
+
+impl Watch {
+    #[inline(always)]
+    pub(crate) fn check(self) -> crate::error::Result<()> {
+        Ok(())
+    }
+}
+
+pub(crate) fn guard_against_truncation() -> Result<(), Failure> {
+    failure("a guard against truncation", Errno::ENOSYS)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 mod file_system;
 mod kernel;
 mod process;
+mod sigbus;
+mod truncations;
 
 use shmtypes::{Error, ErrorKind, Persist, ShmArray};
 use std::path::Path;

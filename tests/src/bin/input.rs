@@ -26,8 +26,21 @@ fn main() {
             report(ShmArray::<u64>::options().dir(*directory).name(*name).create(100).map(|array| array.len()));
         }
         ["block-short-of-memory", directory, name] => block_short_of_memory(directory, name),
+        ["truncate", directory, name] => truncate(&Path::new(directory).join(name)),
         ["mutate", path, length] => mutate(path, length.parse().expect("a length")),
         other => panic!("unknown arguments {other:?}"),
+    }
+}
+
+/// For each line of input, a length and a time in microseconds: opens the file, waits so long, and cuts the file there.
+fn truncate(path: &Path) {
+    for line in stdin().lines() {
+        let line = line.expect("read input");
+        let (length, pause) = line.split_once(' ').expect("a length and a time");
+        let file = File::options().write(true).open(path).expect("open the file");
+        std::thread::sleep(std::time::Duration::from_micros(pause.parse().expect("a time")));
+        file.set_len(length.parse().expect("a length")).expect("truncate");
+        println!("cut");
     }
 }
 

@@ -236,8 +236,8 @@ impl<T: ShmLayout, M: AccessMode> NdArray<T, M> {
         let len = elements(shape).unwrap_or_default();
         // SAFETY: `offset + len * size_of::<T>()` is at most the size of the block, which stays mapped as long as it lives,
         // for writing too by the caller's word; `first` is aligned, and the elements lie side by side; no references exist into
-        // blocks (invariant of `SharedMemory`).
-        let elements = unsafe { Kept::from_raw(first, len, Arc::new(block)) };
+        // blocks (invariant of `SharedMemory`); the watch is the block's.
+        let elements = unsafe { Kept::from_raw(first, len, block.watch(), Arc::new(block)) };
         Ok(Self { elements, shape: shape.to_vec(), strides: strides(shape, order), order, offset })
     }
 

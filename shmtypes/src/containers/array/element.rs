@@ -1,7 +1,7 @@
 //! Single elements: copied out, copied in, and as views.
 
 use crate::error::{Error, Result};
-use crate::layout::{AccessMode, InvalidBits, ShmLayout, ShmValue, ShmView, Writable, into_value};
+use crate::layout::{AccessMode, ShmLayout, ShmValue, ShmView, Writable, into_value};
 use crate::segment::elements::Elements;
 use core::fmt;
 
@@ -32,7 +32,10 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         T: ShmValue,
     {
         match self.load(index) {
-            Some(candidate) => into_value(candidate).map_err(|invalid| invalid_element::<T>(index, invalid)),
+            Some(candidate) => {
+                self.check_whole()?;
+                into_value(candidate).map_err(|invalid| self.invalid_element(index, invalid))
+            }
             None => Err(Error::out_of_range(index, self.len())),
         }
     }
@@ -47,7 +50,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         T: ShmValue,
         M: Writable,
     {
-        if self.store(index, &value) { Ok(()) } else { Err(Error::out_of_range(index, self.len())) }
+        if self.store(index, &value) { self.check_whole() } else { Err(Error::out_of_range(index, self.len())) }
     }
 
     /// The view of element `index`: for a derived struct its field projections.
@@ -88,16 +91,13 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     #[inline(always)]
     pub fn try_at(&self, index: usize) -> Result<T::View<'_, M>> {
         match self.place_at(index) {
-            Some(place) => Ok(T::View::from_place(place)),
+            Some(place) => {
+                self.check_whole()?;
+                Ok(T::View::from_place(place))
+            }
             None => Err(Error::out_of_range(index, self.len())),
         }
     }
-}
-
-#[cold]
-#[inline(never)]
-fn invalid_element<T: ShmLayout>(index: usize, invalid: InvalidBits) -> Error {
-    invalid.into_error(&T::SCHEMA, Some(index))
 }
 
 #[cold]

@@ -60,7 +60,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 ///
 /// A process that is killed leaves the elements as they were at that instant; at most the element or range that it was
 /// copying is half written. A peer that writes nonsense causes wrong values, or an `Err` where the type does not allow
-/// the bytes, and nothing worse. A peer that truncates the file ends the processes that touch it with SIGBUS.
+/// the bytes, and nothing worse. A peer that truncates the file ends the processes that touch it with SIGBUS, unless they
+/// [guard](crate::sigbus) against it.
 ///
 /// # Threads
 ///

@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "reserves aligned address space and advises the kernel about it")]
 
 use super::super::{Access, Failure};
+use super::ranges::{Registration, Watch};
 use core::ptr::NonNull;
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
@@ -19,6 +20,8 @@ pub(crate) struct Map {
     // Invariant: `start .. start + bytes` is mapped while `region` exists.
     start: *mut u8,
     bytes: usize,
+    // Before the region, because what is unmapped must not be in the table any more.
+    registration: Registration,
     #[expect(dead_code, reason = "held for its drop, which unmaps")]
     region: Region,
 }
@@ -48,7 +51,7 @@ impl Map {
             // memmap2 refuses lengths beyond isize::MAX without asking the kernel.
             errno: error.raw_os_error().map_or(Errno::ENOMEM, Errno::from_raw),
         })?;
-        Ok(Self { start: region.as_mut_ptr(), bytes, region: Region::Plain(region) })
+        Ok(Self::of_region(region.as_mut_ptr(), bytes, access, Region::Plain(region)))
     }
 
     /// A mapping at a multiple of 2 MiB: memmap2 cannot align, so address space is reserved and mapped over.
@@ -69,7 +72,16 @@ impl Map {
         // SAFETY: replaces part of the address space reserved above, which nobody else knows: `start` is at most
         // `HUGE_PAGE - 1` past `base`, and `bytes + HUGE_PAGE` are reserved.
         unsafe { mmap(NonZeroUsize::new(start.addr()), length, protection, flags, descriptor, 0) }.map_err(failure)?;
-        Ok(Self { start, bytes, region: Region::Aligned(region) })
+        Ok(Self::of_region(start, bytes, access, Region::Aligned(region)))
+    }
+
+    /// A new mapping, which nobody knows yet.
+    fn of_region(start: *mut u8, bytes: usize, access: Access, region: Region) -> Self {
+        Self { start, bytes, registration: Registration::new(start, bytes, access), region }
+    }
+
+    pub(crate) fn watch(&self) -> Watch {
+        self.registration.watch()
     }
 
     pub(crate) fn start(&self) -> *mut u8 {

@@ -1,0 +1,60 @@
+//! A guard against peers that truncate a named segment.
+//!
+//! Whoever may write to a file may cut it. A process that touches a mapped page behind the new end gets SIGBUS, which ends it.
+//! A world in which all are of this crate never sees that: space is reserved at creation, and nobody truncates. A program that
+//! must outlive peers it does not trust calls [`install`] once:
+//!
+//! ```
+//! use shmtypes::{ErrorKind, ShmArray};
+//!
+//! # fn main() -> shmtypes::Result<()> {
+//! shmtypes::sigbus::install()?;
+//! let prices = ShmArray::<f64>::create(100_000)?;
+//!
+//! // Another process:
+//! let path = format!("/dev/shm/{}", prices.name());
+//! std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(4096).unwrap();
+//!
+//! // No signal, but an error, now and for as long as this attachment lives.
+//! let error = prices.sum().unwrap_err();
+//! assert!(matches!(error.kind(), ErrorKind::Truncated { found: 4096, .. }));
+//! assert!(matches!(prices.get(0).unwrap_err().kind(), ErrorKind::Truncated { .. }));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it does
+//!
+//! It installs a handler for SIGBUS for the whole process. When a thread touches a missing page of a mapping of this crate,
+//! [compat](crate::compat) blocks included, the handler maps private zeros from there to the end of the mapping, marks the
+//! mapping, and lets the thread go on. Every method of its handles that returns a `Result` and reads or writes elements
+//! answers [`ErrorKind::Truncated`](crate::ErrorKind::Truncated) from then on, starting with the call that met the missing
+//! page. It stays so if the file grows again: attach anew. Mappings made before the guard was installed are covered, and
+//! so is a forked child; exec ends it.
+//!
+//! Any other SIGBUS goes to the handler that was there before, or ends the process as it would have.
+//!
+//! # What it does not
+//!
+//! * **Infallible accesses say nothing.** Views ([`at`](crate::Elements::at)) and atomics read zeros and write to private memory.
+//!   So do closures of block operations that are called before the operation ends with its error, and what is read through
+//!   [`as_ptr`](crate::Elements::as_ptr) or `as_slice`. A `get` afterwards tells.
+//! * **The rest of the last page that stands reads as zeros, and nobody notices**: the kernel clears it without a signal. The same
+//!   is true of a file that was cut and grown again between two accesses. A peer that may do this may as well store zeros.
+//! * **Memory of others.** Mappings that are not of this crate stay as they are.
+//! * **System calls.** A call such as write(2) to which a program hands the address of a missing page fails with EFAULT.
+//! * **Threads that block SIGBUS** end the process at such a fault: the kernel asks no handler then.
+//! * **Handlers installed later** take its place, unless they chain to it. Calling [`install`] again does not put it back.
+//! * **Huge pages of hugetlbfs** cannot be replaced in part: such a fault ends the process as before.
+//!
+//! If the first page of a mapping goes as well, the kernel no longer counts this process among the attached ones.
+
+use crate::error::Result;
+
+/// Installs the guard for this process. Calling it again does nothing.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) without an operating system (under Miri).
+pub fn install() -> Result<()> {
+    Ok(crate::sys::guard_against_truncation()?)
+}
