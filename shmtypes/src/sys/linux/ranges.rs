@@ -162,7 +162,7 @@ impl Mapping {
     pub(super) fn note_missing(&self, at: usize) {
         // Relaxed: the next store publishes it.
         self.entry.missing.fetch_min(at, Relaxed);
-        // Release: pairs with the fence in `Watch::look`. The system call that maps the zeros comes later, and they
+        // Release: pairs with the fence in `Watch::is_cut`. The system call that maps the zeros comes later, and they
         // cannot be read before it: that pairs with the fence in `Watch::check`.
         LOST.store(true, Release);
     }
@@ -216,23 +216,25 @@ impl Watch {
     #[inline(always)]
     pub(crate) fn check(self) -> Result<()> {
         // Acquire: keeps the accesses before it before the load. If one of them met the zeros that a handler mapped, on this
-        // thread or another, the handler's note is seen: it came before the zeros (`note_missing`).
+        // thread or another, the handler's note is seen: it came before the zeros (`Mapping::note_missing`).
         fence(Acquire);
-        if LOST.load(Relaxed) { self.look() } else { Ok(()) }
+        // No call on the way that comes back to a loop: it would cost the registers that hold floats.
+        if LOST.load(Relaxed) && self.is_cut() { Err(self.error()) } else { Ok(()) }
+    }
+
+    #[inline(always)]
+    fn is_cut(self) -> bool {
+        // Acquire: pairs with the store to `LOST`.
+        fence(Acquire);
+        self.0.missing.load(Relaxed) != NOTHING
     }
 
     #[cold]
     #[inline(never)]
-    fn look(self) -> Result<()> {
-        // Acquire: pairs with the store to `LOST`.
-        fence(Acquire);
-        match self.0.missing.load(Relaxed) {
-            NOTHING => Ok(()),
-            found => {
-                let expected = self.0.bytes.load(Relaxed) as u64;
-                Err(Error::new(ErrorKind::Truncated { expected, found: found as u64 }))
-            }
-        }
+    fn error(self) -> Error {
+        // Relaxed: the mark was seen, and a later one is as good.
+        let (expected, found) = (self.0.bytes.load(Relaxed) as u64, self.0.missing.load(Relaxed) as u64);
+        Error::new(ErrorKind::Truncated { expected, found })
     }
 }
 
@@ -281,7 +283,7 @@ mod tests {
                             bytes,
                             Access::ReadWrite,
                         );
-                        assert!(registration.watch().look().is_ok());
+                        assert!(registration.watch().check().is_ok());
                     }
                     done.fetch_add(1, Release);
                 });
