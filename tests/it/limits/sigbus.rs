@@ -170,8 +170,10 @@ fn mend(address: usize) {
 
 extern "C" fn with_info(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     assert!(signal == libc::SIGBUS && !context.is_null());
-    // SAFETY: filled by the kernel; a SIGBUS by a fault has an address.
-    let address = unsafe { (*info).si_addr() }.addr();
+    // SAFETY: filled by the kernel.
+    let info = unsafe { &*info };
+    // SAFETY: a SIGBUS by a fault has an address.
+    let address = unsafe { info.si_addr() }.addr();
     ADDRESS.store(address, Relaxed);
     mend(address);
 }

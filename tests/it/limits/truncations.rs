@@ -224,7 +224,11 @@ impl Truncater<'_> {
     fn block(&mut self, round: u64) -> bool {
         let size = 5000 + self.below(30_000) as usize;
         let block = SharedMemory::options().dir(self.folder.path()).name("a");
-        let block = block.create_with(size, |bytes| Ok(bytes.fill(7))).expect("create");
+        let fill = |bytes: &mut [u8]| {
+            bytes.fill(7);
+            Ok(())
+        };
+        let block = block.create_with(size, fill).expect("create");
         let length = self.length();
         let cut = Cut { data: 0, length, to: self.target(length, round) };
         let judge = |at: usize, byte: u8| assert!(byte == 7 || byte == 0 && cut.may_clear(at), "byte {at} is {byte}");
