@@ -83,6 +83,7 @@ mod containers;
 pub mod error;
 pub mod layout;
 pub mod segment;
+pub mod sync;
 mod sys;
 
 pub use containers::{ArrayOptions, Iter, Number, ShmArray};
@@ -96,6 +97,7 @@ pub use segment::{
     Trust, inspect, list, reap, reap_named, unlink,
 };
 pub use shmtypes_derive::ShmLayout;
+pub use sync::{Deadline, ShmEvent};
 
 /// What the derive's expansion calls. Not part of the public interface.
 #[doc(hidden)]

@@ -10,14 +10,14 @@ use crate::segment::elements::Kept;
 use crate::segment::header::{Container, Header};
 use crate::segment::options::SegmentOptions;
 use crate::segment::{Evolve, Persist, Trust, matching};
+use crate::sync::ShmEvent;
 use crate::sys::Access;
 use core::fmt;
 use core::marker::PhantomData;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-/// Room for a notification word and its waiters, each on a cache line of its own; used from the first version that has
-/// `notify`.
+/// Room for an event at the start; the rest is reserved.
 const MUTABLE_BYTES: u32 = 128;
 
 /// How often [`ArrayOptions::open_or_create`] may lose a race against processes that create and remove the same name.
@@ -281,6 +281,10 @@ impl<T: ShmLayout> ArrayOptions<T> {
 
     fn check(&self, header: &Header, schema: &[u8]) -> Result<()> {
         matching::check::<T>(Container::Array, self.segment.evolve, header, schema)?;
+        if (header.mutable_bytes as usize) < size_of::<ShmEvent>() {
+            let value = header.mutable_bytes.into();
+            return Err(Error::new(ErrorKind::Corrupt { field: "mutable length", value }));
+        }
         let fits = |shape: &Vec<usize>| {
             shape.len() == header.shape().len() && shape.iter().zip(header.shape()).all(|(&a, &b)| a as u64 == b)
         };

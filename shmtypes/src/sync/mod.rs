@@ -1,0 +1,19 @@
+//! What processes need to wait for each other.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `deadline` | how long a call may wait |
+//! | `event` | waiting for something to change |
+//!
+//! Rules:
+//!
+//! 1. Every wait has a form that ends at a deadline, and asks the word again at least every 50 ms: who is killed between
+//!    a change and its waking keeps nobody asleep.
+//! 2. Nothing in shared memory is believed: whatever a peer writes there, a wait ends by its deadline.
+
+mod deadline;
+mod event;
+
+pub use deadline::Deadline;
+pub(crate) use event::Seen;
+pub use event::ShmEvent;

@@ -1,0 +1,67 @@
+//! Waiting for what another process does, and what its death does to the waiters.
+
+use crate::PEER;
+use shmtypes::{Deadline, ErrorKind, ShmArray};
+use shmtypes_tests::peer::Peer;
+use shmtypes_tests::scratch::Scratch;
+use shmtypes_tests::trace::injected;
+use std::time::Instant;
+
+fn array(scratch: &Scratch) -> ShmArray<u64> {
+    ShmArray::options().name(scratch.name("array")).create(1).unwrap()
+}
+
+#[test]
+fn a_process_that_may_only_read_is_woken_and_sees_what_was_written_before() {
+    let scratch = Scratch::new();
+    let array = array(&scratch);
+    let mut peers: Vec<Peer> = (0..3).map(|_| Peer::start(PEER, &["follow", array.name(), "50"])).collect();
+    for peer in &mut peers {
+        peer.expect_line("ready");
+    }
+    for value in 1..=50 {
+        array.set(0, value).unwrap();
+        array.notify();
+        for peer in &mut peers {
+            peer.expect_line(&value.to_string());
+        }
+    }
+    for mut peer in peers {
+        assert!(peer.wait().success());
+    }
+}
+
+#[test]
+fn a_notifier_that_is_killed_before_its_wake_up_keeps_nobody_asleep() {
+    let scratch = Scratch::new();
+    let array = array(&scratch);
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| array.wait_changed(Deadline::NEVER));
+        // The wake-up is its only futex call, and is not carried out.
+        let mut notifier = Peer::spawn(injected(&["futex:error=ENOSYS:signal=KILL"], PEER, &["notify", array.name()]));
+        assert_eq!(notifier.line(), None, "it must not get to its end");
+        assert!(!notifier.wait().success());
+        waiter.join().unwrap().unwrap();
+    });
+    assert_eq!(array.get(0).unwrap(), 1);
+}
+
+#[test]
+fn killed_waiters_are_in_nobodys_way() {
+    let scratch = Scratch::new();
+    let array = array(&scratch);
+    for _ in 0..5 {
+        let mut peer = Peer::start(PEER, &["follow", array.name(), "9"]);
+        peer.expect_line("ready");
+        peer.kill();
+    }
+    let mut peer = Peer::start(PEER, &["follow", array.name(), "9"]);
+    peer.expect_line("ready");
+    array.set(0, 9).unwrap();
+    array.notify();
+    peer.expect_line("9");
+    assert!(peer.wait().success());
+    array.wait_changed(Instant::now()).unwrap();
+    let error = array.wait_changed(Instant::now()).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::TimedOut { .. }), "{error}");
+}
