@@ -1,11 +1,12 @@
 //! Waiting for what another process does, and what its death does to the waiters.
 
 use crate::PEER;
-use shmtypes::{Deadline, ErrorKind, ShmArray};
+use shmtypes::{ErrorKind, ShmArray};
 use shmtypes_tests::peer::Peer;
 use shmtypes_tests::scratch::Scratch;
 use shmtypes_tests::trace::injected;
-use std::time::Instant;
+use std::fs;
+use std::time::{Duration, Instant};
 
 fn array(scratch: &Scratch) -> ShmArray<u64> {
     ShmArray::options().name(scratch.name("array")).create(1).unwrap()
@@ -35,15 +36,26 @@ fn a_process_that_may_only_read_is_woken_and_sees_what_was_written_before() {
 fn a_notifier_that_is_killed_before_its_wake_up_keeps_nobody_asleep() {
     let scratch = Scratch::new();
     let array = array(&scratch);
-    std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| array.wait_changed(Deadline::NEVER));
-        // The wake-up is its only futex call, and is not carried out.
-        let mut notifier = Peer::spawn(injected(&["futex:error=ENOSYS:signal=KILL"], PEER, &["notify", array.name()]));
-        assert_eq!(notifier.line(), None, "it must not get to its end");
-        assert!(!notifier.wait().success());
-        waiter.join().unwrap().unwrap();
-    });
-    assert_eq!(array.get(0).unwrap(), 1);
+    let mut waiter = Peer::start(PEER, &["follow", array.name(), "1"]);
+    waiter.expect_line("ready");
+    until_it_sleeps(&waiter);
+    // The wake-up is its only futex call, and is not carried out.
+    let mut notifier = Peer::spawn(injected(&["futex:error=ENOSYS:signal=KILL"], PEER, &["notify", array.name()]));
+    assert_eq!(notifier.line(), None, "it must not get to its end");
+    assert!(!notifier.wait().success());
+    waiter.expect_line("1");
+    assert!(waiter.wait().success());
+}
+
+/// Until the main thread of a peer is inside a futex call.
+fn until_it_sleeps(peer: &Peer) {
+    let start = Instant::now();
+    let call = format!("{} ", nix::libc::SYS_futex);
+    while !fs::read_to_string(format!("/proc/{}/syscall", peer.id())).expect("read its system call").starts_with(&call)
+    {
+        assert!(start.elapsed() < Duration::from_secs(60), "peer {} does not wait", peer.id());
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -53,6 +65,7 @@ fn killed_waiters_are_in_nobodys_way() {
     for _ in 0..5 {
         let mut peer = Peer::start(PEER, &["follow", array.name(), "9"]);
         peer.expect_line("ready");
+        until_it_sleeps(&peer);
         peer.kill();
     }
     let mut peer = Peer::start(PEER, &["follow", array.name(), "9"]);

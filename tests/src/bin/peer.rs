@@ -51,7 +51,7 @@ fn follow(name: &str, last: u64) {
     let array = ShmArray::<u64>::open_read_only(name).expect("attach");
     println!("ready");
     loop {
-        array.wait_changed(Duration::from_secs(60)).expect("a notification");
+        array.wait_changed(Duration::from_secs(600)).expect("a notification");
         let value = array.get(0).expect("load");
         println!("{value}");
         if value == last {
