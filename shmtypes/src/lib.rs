@@ -55,6 +55,7 @@
 //! | a process ends, in whatever way | its attachments end with it; the last one out removes an `UntilLastDetach` segment, or after a kill [`reap`] does |
 //! | a creator is killed | no segment, or a complete one |
 //! | a writer is killed | the element or range that it was copying may be half written |
+//! | a process is killed before it notifies | who [waits](ShmArray::wait_changed) gets [`ErrorKind::TimedOut`] at the deadline; if it was killed in the middle of it, the others wake within 50 ms |
 //! | a peer writes nonsense | wrong values, or [`ErrorKind::InvalidValue`] |
 //! | somebody removes the file | attached processes go on; nobody can join |
 //! | the owner truncates the file | SIGBUS for who touches the missing part; [unnamed](ArrayOptions::unnamed) segments cannot be truncated |
