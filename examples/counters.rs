@@ -72,7 +72,7 @@ fn run() -> Result {
 
     workers[VICTIM] = Worker::start(counters.name(), VICTIM)?;
     println!("Another process goes on in its place.");
-    wait_until(&counters, "end of all workers", |view| all_at_their_goals(view))?;
+    wait_until(&counters, "end of all workers", all_at_their_goals)?;
     for worker in workers {
         worker.end()?;
     }

@@ -33,6 +33,30 @@ fn a_process_that_may_only_read_is_woken_and_sees_what_was_written_before() {
 }
 
 #[test]
+fn one_notification_wakes_all_sleepers_of_other_processes() {
+    let scratch = Scratch::new();
+    let array = array(&scratch);
+    let mut peers: Vec<Peer> = (0..3).map(|_| Peer::start(PEER, &["follow", array.name(), "1000"])).collect();
+    for peer in &mut peers {
+        peer.expect_line("ready");
+    }
+    // They wake by themselves now and then, and may be awake just at that instant: one of many times they are not.
+    let mut most = 0;
+    for value in 1..=100 {
+        peers.iter().for_each(until_it_sleeps);
+        array.set(0, value).unwrap();
+        most = most.max(array.notify());
+        if most == peers.len() {
+            return;
+        }
+        for peer in &mut peers {
+            peer.expect_line(&value.to_string());
+        }
+    }
+    panic!("at most {most} of {} sleepers were woken", peers.len());
+}
+
+#[test]
 fn a_notifier_that_is_killed_before_its_wake_up_keeps_nobody_asleep() {
     let scratch = Scratch::new();
     let array = array(&scratch);

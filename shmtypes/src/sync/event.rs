@@ -9,9 +9,8 @@
 
 use super::Deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{AccessMode, Field, Kind, Schema, ShmLayout, ShmRef, ShmZero, Writable};
+use crate::layout::{AccessMode, Kind, Schema, ShmLayout, ShmRef, ShmZero, Writable};
 use crate::sys::futex;
-use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -55,20 +54,24 @@ const SLICE: Duration = Duration::from_millis(50);
 /// deadline.
 ///
 /// The count wraps after 2^32 notifications; a waiter that sleeps through exactly as many would miss them.
-#[derive(Debug)]
-#[repr(C)]
+#[derive(Debug, Default)]
+#[repr(transparent)]
 pub struct ShmEvent {
     count: AtomicU32,
 }
 
-// SAFETY: `repr(C)` with one field, which is a layout; no padding, no pointers, no drop glue. The schema records the size
-// and alignment, and the field where it is.
+impl ShmEvent {
+    /// An event without notifications, for structs that are [created from a value](crate::ShmBox::create_from).
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { count: AtomicU32::new(0) }
+    }
+}
+
+// SAFETY: transparent over an atomic integer: no padding, no pointers, no drop glue. `Schema::of` records the size and
+// alignment.
 unsafe impl ShmLayout for ShmEvent {
-    const SCHEMA: Schema = Schema::of::<Self>(Kind::Struct {
-        name: "ShmEvent",
-        version: 0,
-        fields: &[Field { name: "count", offset: offset_of!(ShmEvent, count), schema: &AtomicU32::SCHEMA }],
-    });
+    const SCHEMA: Schema = Schema::of::<Self>(Kind::Event);
     type View<'a, M: AccessMode> = ShmRef<'a, Self, M>;
 }
 
@@ -78,7 +81,9 @@ unsafe impl ShmZero for ShmEvent {}
 impl<'a, M: AccessMode> ShmRef<'a, ShmEvent, M> {
     #[inline(always)]
     fn word(self) -> ShmRef<'a, AtomicU32, M> {
-        self.field::<AtomicU32, 0>()
+        // SAFETY: the event is transparent over the atomic, so the invariant carries over; a place with this kind of schema
+        // is accessed as an atomic of four bytes by everybody.
+        unsafe { ShmRef::new(self.as_ptr().cast()) }
     }
 
     /// How many notifications there have been, to be given to [`wait_changed`](Self::wait_changed).
@@ -110,40 +115,16 @@ impl<'a, M: AccessMode> ShmRef<'a, ShmEvent, M> {
 }
 
 impl<M: Writable> ShmRef<'_, ShmEvent, M> {
-    /// Tells all who wait that something has changed. Costs a system call, about half a microsecond.
-    pub fn notify(self) {
+    /// Tells all who wait that something has changed. Costs a system call: about half a microsecond if nobody sleeps, and
+    /// more for each one who does.
+    ///
+    /// Returns how many threads, of all processes, were asleep and have been woken: a hint, because others may be just about
+    /// to look.
+    pub fn notify(self) -> usize {
         // Pairs with the acquire in `count`.
         self.word().fetch_add(1, Ordering::Release);
         // SAFETY: aligned and mapped by the invariant of `ShmRef`.
-        unsafe { futex::wake(self.word().as_ptr().cast(), u32::MAX) };
-    }
-}
-
-/// The count that a handle has seen last. Private memory.
-#[derive(Debug, Default)]
-pub(crate) struct Seen(AtomicU32);
-
-impl Clone for Seen {
-    fn clone(&self) -> Self {
-        Self(AtomicU32::new(self.load()))
-    }
-}
-
-impl Seen {
-    fn load(&self) -> u32 {
-        // Relaxed: orders nothing; the count in shared memory does.
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Waits for a notification that this handle has not seen yet.
-    pub(crate) fn wait_changed<M: AccessMode>(
-        &self,
-        event: ShmRef<'_, ShmEvent, M>,
-        deadline: impl Into<Deadline>,
-    ) -> Result<()> {
-        let count = event.wait_changed(self.load(), deadline)?;
-        self.0.store(count, Ordering::Relaxed);
-        Ok(())
+        unsafe { futex::wake(self.word().as_ptr().cast()) }
     }
 }
 

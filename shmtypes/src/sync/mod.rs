@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `deadline` | how long a call may wait |
 //! | `event` | waiting for something to change |
+//! | `seen` | what a handle has seen of it |
 //!
 //! Rules:
 //!
@@ -13,7 +14,8 @@
 
 mod deadline;
 mod event;
+mod seen;
 
 pub use deadline::Deadline;
-pub(crate) use event::Seen;
 pub use event::ShmEvent;
+pub(crate) use seen::Seen;

@@ -480,8 +480,9 @@ pub(crate) mod futex {
 
     /// # Safety
     /// As on Linux.
-    pub(crate) unsafe fn wake(_: *const u32, _: u32) {
+    pub(crate) unsafe fn wake(_: *const u32) -> usize {
         drop(held(&GATE));
         WOKEN.notify_all();
+        0
     }
 }

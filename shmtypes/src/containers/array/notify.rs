@@ -14,8 +14,8 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// were as seen. Needs only read access.
     ///
     /// Returns at once if there was one since this handle waited the last time; the first time, if there was ever one. A
-    /// clone goes on from what its original has seen. Threads that wait on one handle share what it has seen: give
-    /// each a clone.
+    /// clone goes on from what its original has seen. Threads that wait on one handle share what it has seen, and may be told
+    /// of a change twice: give each a clone.
     ///
     /// ```
     /// use shmtypes::ShmArray;
@@ -36,7 +36,8 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// # If a peer dies or misbehaves
     ///
     /// A writer that is killed before it notifies wakes nobody: wait with a deadline. One that is killed in the middle of
-    /// [`notify`](Self::notify) delays the others by up to 50 ms. A hostile one may wake them for nothing.
+    /// [`notify`](Self::notify) delays the others by up to 50 ms. A hostile one may wake them for nothing, delay them by
+    /// 50 ms, or set the count back, so that they wait until their deadline.
     ///
     /// # Errors
     /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) at the deadline. A deadline that has passed asks once.
@@ -45,11 +46,15 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     }
 
     /// Tells everybody who [waits](Self::wait_changed) that the elements have changed. Who wakes sees what this process
-    /// wrote before. Costs a system call, about half a microsecond, so call it once per batch.
-    pub fn notify(&self)
+    /// wrote before. Costs a system call, about half a microsecond and more for each one who sleeps, so call it once per
+    /// batch.
+    ///
+    /// Returns how many threads, of all processes, were asleep and have been woken: a hint, because others may be just about
+    /// to look.
+    pub fn notify(&self) -> usize
     where
         M: Writable,
     {
-        self.event().notify();
+        self.event().notify()
     }
 }

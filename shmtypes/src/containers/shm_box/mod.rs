@@ -1,7 +1,7 @@
 //! One value, reached field by field through its view.
 //!
 //! ```text
-//! header | schema | the value
+//! header | schema | mutable block (128 bytes, reserved) | the value
 //! ```
 //!
 //! 1. A segment like that of an array of one element, but for the number of its container.

@@ -14,6 +14,9 @@ use core::fmt;
 use core::marker::PhantomData;
 use std::os::fd::OwnedFd;
 
+/// Reserved, as in an array.
+const MUTABLE_BYTES: u32 = 128;
+
 /// Everything that can be said about a box before it is created or opened.
 ///
 /// ```
@@ -124,7 +127,7 @@ impl<T: ShmLayout> BoxOptions<T> {
     }
 
     fn draft(&self, filled: bool) -> Result<Draft> {
-        let plan = Plan { container: Container::Box, shape: &[1], mutable_bytes: 0, filled };
+        let plan = Plan { container: Container::Box, shape: &[1], mutable_bytes: MUTABLE_BYTES, filled };
         Draft::new::<T>(&self.segment, &plan)
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(crate) unsafe fn wait(word: *const u32, expected: u32, timeout: Duration) -> Result<(), Failure> {
     let timeout = libc::timespec {
         tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: timeout.subsec_nanos().into(),
+        tv_nsec: timeout.subsec_nanos() as libc::c_long,
     };
     // SAFETY: the kernel reads four bytes at `word`, mapped by the caller's word, and the private `timeout`.
     let result = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT, expected, &raw const timeout) };
@@ -27,13 +27,13 @@ pub(crate) unsafe fn wait(word: *const u32, expected: u32, timeout: Duration) ->
     }
 }
 
-/// Wakes up to `count` of those who wait at `word`.
+/// Wakes all who wait at `word`, and says how many there were.
 ///
 /// # Safety
 /// `word` is aligned and mapped for the call.
-pub(crate) unsafe fn wake(word: *const u32, count: u32) {
-    let count = i32::try_from(count).unwrap_or(i32::MAX);
+pub(crate) unsafe fn wake(word: *const u32) -> usize {
     // SAFETY: the kernel takes the word only as a key, and it is mapped by the caller's word. It fails for addresses that
     // cannot be a key; then nobody waits there either.
-    unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, count) };
+    let woken = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, libc::c_int::MAX) };
+    usize::try_from(woken).unwrap_or(0)
 }
