@@ -11,6 +11,7 @@
 //! 3. A peer that cannot be run is a row that says so.
 //! 4. The measuring process is a child. Its parent removes what it leaves in /dev/shm, however it ends.
 
+mod echo;
 mod groups;
 mod helper;
 mod kernels;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         [helper::HOLD, name, count] => helper::hold(name, count),
         [helper::DESCRIPTORS] => helper::many_segments(),
+        [echo::ECHO, kind, name] => echo::answer(kind, name),
         [scratch::WORKER, groups @ ..] => measure_all(groups),
         groups => return scratch::supervise(groups),
     };

@@ -1,5 +1,7 @@
 //! Names of the run, and their removal however it ends.
 
+use crate::Fallible;
+use iceoryx2::prelude::*;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::CString;
@@ -34,6 +36,15 @@ pub(crate) fn raw_name() -> CString {
 /// Where iceoryx2 keeps its files of this run.
 pub(crate) fn iceoryx_root() -> PathBuf {
     std::env::temp_dir().join(format!("{}iceoryx2", prefix()))
+}
+
+/// A node of iceoryx2, with all its files under names of this run.
+pub(crate) fn iceoryx_node() -> Fallible<Node<ipc::Service>> {
+    let mut config = Config::default();
+    config.global.prefix = FileName::new(prefix().as_bytes()).map_err(|error| format!("{error:?}"))?;
+    let root = iceoryx_root();
+    config.global.set_root_path(&Path::new(root.as_os_str().as_encoded_bytes()).map_err(|error| format!("{error:?}"))?);
+    Ok(NodeBuilder::new().config(&config).create::<ipc::Service>().map_err(|error| format!("{error:?}"))?)
 }
 
 /// Runs the measurement in a child and removes what it leaves behind.

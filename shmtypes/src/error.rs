@@ -83,6 +83,11 @@ pub enum ErrorKind {
     InUse,
     /// Another process held the segment's life-cycle lock for longer than the deadline.
     Busy,
+    /// The deadline of a wait has passed.
+    TimedOut {
+        /// What has not come about.
+        waited_for: &'static str,
+    },
     /// The segment has no name, or no descriptor, and the call needs one.
     Unnamed,
     /// The file of this name is no segment of this crate.
@@ -298,7 +303,9 @@ impl Error {
             | K::LayoutMismatch { .. }
             | K::Strided { .. }
             | K::Unnamed => Fault::Caller,
-            K::NotFound | K::AlreadyExists { .. } | K::InUse | K::Busy | K::TooLarge { .. } => Fault::State,
+            K::NotFound | K::AlreadyExists { .. } | K::InUse | K::Busy | K::TimedOut { .. } | K::TooLarge { .. } => {
+                Fault::State
+            }
             K::NotASegment { .. }
             | K::HardLinked { .. }
             | K::Untrusted { .. }
@@ -348,6 +355,7 @@ impl Error {
             | K::NotASegment { .. }
             | K::Truncated { .. }
             | K::Corrupt { .. } => "ValueError",
+            K::TimedOut { .. } => "TimeoutError",
             _ => "OSError",
         }
     }
@@ -370,6 +378,7 @@ impl Error {
             K::Busy => {
                 "try again; a process that is stopped inside a removal, or holds its lock on purpose, is in the way"
             }
+            K::TimedOut { .. } => "give it more time, or look whether the process that should bring it about is alive",
             K::Unnamed => "named segments keep no descriptor; create it with `unnamed()` to share it by descriptor",
             K::NotASegment { .. } => "another program uses this name; choose another one",
             K::HardLinked { .. } => "remove the second name of the file",
@@ -425,6 +434,7 @@ impl fmt::Display for ErrorKind {
             Self::AlreadyExists { owner: None } => f.write_str("the name is taken"),
             Self::InUse => f.write_str("some process is attached"),
             Self::Busy => f.write_str("another process holds the lock of its removal and does not get on"),
+            Self::TimedOut { waited_for } => write!(f, "{waited_for} did not come before the deadline"),
             Self::Unnamed => f.write_str("the segment has no descriptor to share"),
             Self::NotASegment { found } => write!(f, "not a shmtypes segment but {found}"),
             Self::HardLinked { links } => write!(f, "the file has {links} names, a segment has one"),
@@ -546,6 +556,7 @@ impl From<Error> for std::io::Error {
             ErrorKind::NoAddressSpace { .. } => Io::OutOfMemory,
             ErrorKind::Unsupported { .. } => Io::Unsupported,
             ErrorKind::InUse | ErrorKind::Busy => Io::ResourceBusy,
+            ErrorKind::TimedOut { .. } => Io::TimedOut,
             ErrorKind::Os { errno, .. } => std::io::Error::from_raw_os_error(*errno).kind(),
             _ => Io::InvalidData,
         };

@@ -55,6 +55,7 @@
 //! | a process ends, in whatever way | its attachments end with it; the last one out removes an `UntilLastDetach` segment, or after a kill [`reap`] does |
 //! | a creator is killed | no segment, or a complete one |
 //! | a writer is killed | the element or range that it was copying may be half written |
+//! | a process is killed before it notifies | who [waits](ShmArray::wait_changed) gets [`ErrorKind::TimedOut`] at the deadline; if it was killed in the middle of it, the others wake within 50 ms |
 //! | a peer writes nonsense | wrong values, or [`ErrorKind::InvalidValue`] |
 //! | somebody removes the file | attached processes go on; nobody can join |
 //! | the owner truncates the file | SIGBUS for who touches the missing part, or [`ErrorKind::Truncated`] under the guard of [`sigbus`]; [unnamed](ArrayOptions::unnamed) segments cannot be truncated |
@@ -71,7 +72,8 @@
 //! | `serde` | handles of [`compat`] as their names, attached again when deserialised |
 //!
 //! Linux only. There is no async interface: calls block for microseconds at most but for creating and prefaulting large
-//! segments, which belong on a blocking thread (`spawn_blocking`).
+//! segments, and for those that wait ([`ShmArray::wait_changed`], [`ShmEvent`]), which belong on a blocking thread
+//! (`spawn_blocking`).
 #![warn(missing_docs, unreachable_pub)]
 
 // Lets the derive's `::shmtypes` paths work inside this crate too.
@@ -84,9 +86,10 @@ pub mod error;
 pub mod layout;
 pub mod segment;
 pub mod sigbus;
+pub mod sync;
 mod sys;
 
-pub use containers::{ArrayOptions, Iter, Number, ShmArray};
+pub use containers::{ArrayOptions, BoxOptions, Iter, Number, ShmArray, ShmBox};
 pub use error::{Error, ErrorKind, Fault, Result};
 pub use layout::{
     AccessMode, Fingerprint, ForeignRef, InvalidBits, ReadOnly, ReadWrite, Schema, ShmBytes, ShmLayout, ShmPod, ShmRef,
@@ -97,6 +100,7 @@ pub use segment::{
     Trust, inspect, list, reap, reap_named, unlink,
 };
 pub use shmtypes_derive::ShmLayout;
+pub use sync::{Deadline, ShmEvent};
 
 /// What the derive's expansion calls. Not part of the public interface.
 #[doc(hidden)]

@@ -6,6 +6,7 @@ mod limits;
 mod lists;
 mod peers;
 mod regressions;
+mod waits;
 
 /// The program that plays the other process.
 const PEER: &str = env!("CARGO_BIN_EXE_shmtypes-peer");

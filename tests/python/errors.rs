@@ -2,7 +2,7 @@
 
 use crate::with_each;
 use serde_json::{Value as Json, json};
-use shmtypes::compat::{ShareableList, SharedMemory, Value};
+use shmtypes::compat::{Rename, ShareableList, SharedMemory, Value};
 use shmtypes::{Error, ErrorKind};
 use shmtypes_tests::python::Python;
 use shmtypes_tests::scratch::Scratch;
@@ -90,6 +90,40 @@ fn hints_of_blocks_speak_of_blocks() {
     let error = SharedMemory::open(&scratch.name("empty")).unwrap_err();
     assert!(error.to_string().contains("before it gave the block a size"), "{error}");
     assert!(matches!(error.kind(), ErrorKind::NotASegment { found: "an empty file" }));
+}
+
+#[test]
+fn a_block_takes_no_name_from_what_is_no_block() {
+    let scratch = Scratch::new();
+    let mut block = SharedMemory::create_named(&scratch.name("block"), 8).unwrap();
+    let array = shmtypes::ShmArray::<u64>::options().name(scratch.name("array")).create(1).unwrap();
+    std::fs::create_dir(scratch.path("folder")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", scratch.path("link")).unwrap();
+    let before = scratch.left();
+    for rename in [Rename::Replace, Rename::Exchange] {
+        for target in ["folder", "link"] {
+            let error = block.rename(&scratch.name(target), rename).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::NotASegment { .. }), "{target}: {error}");
+            assert_eq!(error.segment(), Some(scratch.name(target).as_str()));
+        }
+        let error = block.rename(array.name(), rename).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::InvalidOptions { .. }), "{error}");
+    }
+    let error = block.rename(&scratch.name("none"), Rename::Exchange).unwrap_err();
+    assert_eq!((error.kind(), error.segment()), (&ErrorKind::NotFound, Some(scratch.name("none").as_str())));
+    let error =
+        SharedMemory::open(array.name()).unwrap().rename(&scratch.name("moved"), Rename::NoReplace).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::InvalidOptions { .. }), "{error}");
+    assert_eq!(scratch.left(), before);
+    std::fs::remove_dir(scratch.path("folder")).unwrap();
+
+    let other = SharedMemory::create_named(&scratch.name("other"), 8).unwrap();
+    other.set(0, 1).unwrap();
+    block.rename(other.name(), Rename::Exchange).unwrap();
+    assert_eq!(SharedMemory::open(&scratch.name("block")).unwrap().get(0).unwrap(), 1);
+    block.rename(&scratch.name("block"), Rename::Replace).unwrap();
+    block.rename(&scratch.name("free"), Rename::Replace).unwrap();
+    assert_eq!(scratch.left(), [scratch.name("array"), scratch.name("free"), scratch.name("link")]);
 }
 
 #[test]

@@ -88,13 +88,7 @@ struct Services {
 
 impl Services {
     fn start() -> Fallible<Self> {
-        let mut config = Config::default();
-        config.global.prefix = FileName::new(scratch::prefix().as_bytes()).map_err(|error| format!("{error:?}"))?;
-        let root = scratch::iceoryx_root();
-        config
-            .global
-            .set_root_path(&Path::new(root.as_os_str().as_encoded_bytes()).map_err(|error| format!("{error:?}"))?);
-        let node = NodeBuilder::new().config(&config).create::<ipc::Service>().map_err(|error| format!("{error:?}"))?;
+        let node = scratch::iceoryx_node()?;
         Ok(Self { node, name: ServiceName::new("bench").map_err(|error| format!("{error:?}"))? })
     }
 

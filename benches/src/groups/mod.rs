@@ -11,6 +11,7 @@ mod list;
 mod numeric;
 mod pages;
 mod slices;
+mod wake;
 
 use crate::Fallible;
 use crate::report::Report;
@@ -29,6 +30,7 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("descriptors", descriptors::measure),
     ("pages", pages::measure),
     ("list", list::measure),
+    ("wake", wake::measure),
 ];
 
 const KIB: usize = 1 << 10;

@@ -13,7 +13,7 @@
 //!
 //! 1. **The number of values and the length of the memory are private**, read once. The offset of a slot is fetched once
 //!    per use and judged against them.
-//! 2. **What comes out is stable**: a number is read in one piece, text twice, format and code before and after, and all
+//! 2. **What comes out is stable**: the bytes are read twice, numbers in one piece, format and code before and after, and all
 //!    must agree, or the read is repeated, and after [`ATTEMPTS`] is [`ListError::Busy`].
 //! 3. **What goes in is complete or visibly not**: a number stored over a number of its kind is one aligned store of
 //!    eight bytes. Everything else first sets the value's code to -1, then stores bytes, format and last the code, so
@@ -21,8 +21,8 @@
 //!    nonsense.
 //! 4. **Nothing is stored before all is judged**: a refused value leaves the list as it was.
 //!
-//! What it does not promise: during one read a peer may store another value and then one of the first kind, or another text
-//! and then the first one, so that nothing tells (ABA): then bits of one kind come out as another, or words of both
+//! What it does not promise: during one read a peer may store several values whose kinds, or texts, alternate in step with
+//! the reader's looks, so that nothing tells (ABA): then bits of one kind come out as another, or words of several
 //! texts. And two writers of one text may mix. Python's own writer makes three separate stores, format, code and value,
 //! without any order that a reader could rely on; half of its work can be read as a value of the new kind with the bytes
 //! of the old.

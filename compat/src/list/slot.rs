@@ -16,6 +16,11 @@
 //! same in the middle of it, with words of either. That finds a second store that is not over yet; one that is over by then
 //! has left everything as it was, and cannot be found in a format without versions.
 //!
+//! A number is loaded once more after the second look. A store of another kind and one back may lie between the two loads of
+//! the code; the bytes, though, are then most often others than those of the first load. A store over a number of the same kind
+//! changes them too, and nothing else: who is kept from two equal loads by such stores alone, several times in a row, takes
+//! the number, which is whole in any case.
+//!
 //! Integers, floats and short text have straight paths of few steps, in which nothing is decided that need not be. What
 //! is unusual in any way goes the long way round, and again from the start.
 
@@ -29,6 +34,10 @@ use core::sync::atomic::{Ordering, fence};
 
 /// How many bytes of a text may be copied for each of the [`ATTEMPTS`] that it takes.
 const BYTES_PER_ATTEMPT: usize = 4096;
+
+/// How often in a row a number may differ from its second load before that is taken for stores of its own kind. That many
+/// stores and stores back, each between the same two loads, are not to be expected.
+const RESTLESS_LOOKS: usize = 4;
 
 /// What [`read`] found. Of text the length, without the NULs at its end; the bytes lie in the scratch memory.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +142,8 @@ enum Look {
     Found(Found),
     /// A format and a code that do not go together.
     Odd(u64, u8),
+    /// A number that was another one when it was loaded again; format and code stayed.
+    Restless(Found),
     /// It changed meanwhile, and this many bytes were copied for nothing.
     Moved(usize),
 }
@@ -188,7 +199,7 @@ pub(super) fn read<'s, M: Memory + ?Sized, R>(
         }
         match places.second_look(memory, format, code, scratch) {
             Look::Found(found) => Some(found),
-            Look::Odd(..) | Look::Moved(_) => None,
+            Look::Odd(..) | Look::Restless(_) | Look::Moved(_) => None,
         }
     };
     let found = match found {
@@ -228,12 +239,23 @@ fn read_again<M: Memory + ?Sized>(
     // The one combination of format and code that was seen, as long as it is one, and one that nobody writes.
     let mut odd = None;
     let mut moves = false;
+    // In a row, of one format and code.
+    let mut restless = (0, 0, 0);
     let mut left = ATTEMPTS;
     while let Some(rest) = left.checked_sub(1) {
         left = rest;
         let (format, code) = places.first_look(memory);
         match places.second_look(memory, format, code, scratch) {
             Look::Found(found) => return Ok(found),
+            Look::Restless(found) => {
+                moves = true;
+                let looks = if (restless.1, restless.2) == (format, code) { restless.0 + 1 } else { 1 };
+                if looks == RESTLESS_LOOKS {
+                    return Ok(found);
+                }
+                restless = (looks, format, code);
+                continue;
+            }
             Look::Odd(format, code) => {
                 moves |= code == CHANGING || odd.replace((format, code)).is_some_and(|before| before != (format, code));
             }
@@ -243,6 +265,7 @@ fn read_again<M: Memory + ?Sized>(
                 left = left.saturating_sub(bytes / BYTES_PER_ATTEMPT);
             }
         }
+        restless.0 = 0;
         core::hint::spin_loop();
     }
     Err(match odd {
@@ -288,7 +311,11 @@ impl Places {
     fn word<M: Memory + ?Sized>(self, memory: &M, format: u64, code: u8) -> Option<u64> {
         let word = memory.whole_word(self.slot.start)?;
         fence(Ordering::Acquire); // pairs with the Release fence in `store::begin`
-        self.are_still(memory, format, code).then_some(word)
+        if !self.are_still(memory, format, code) {
+            return None;
+        }
+        fence(Ordering::Acquire); // pairs with the last Release fence in `store::finish`
+        (memory.whole_word(self.slot.start) == Some(word)).then_some(word)
     }
 
     /// The word of a number: in one piece, or, in a slot that starts between two words, looked at twice as text is.
@@ -384,9 +411,11 @@ impl Places {
             return Look::Odd(format, code);
         };
         let start = self.slot.start;
+        let mut number = None;
         let found = match kind {
             Kind::Int | Kind::Float | Kind::Bool => {
                 let Some(word) = self.any_word(memory, format, code) else { return Look::Moved(WORD) };
+                number = Some(word);
                 match kind {
                     Kind::Int => Found::Int(word.cast_signed()),
                     Kind::Float => Found::Float(f64::from_bits(word)),
@@ -401,7 +430,21 @@ impl Places {
             }
         };
         fence(Ordering::Acquire); // pairs with the Release fence in `store::begin`
-        if self.are_still(memory, format, code) { Look::Found(found) } else { Look::Moved(kind.bytes()) }
+        if !self.are_still(memory, format, code) {
+            return Look::Moved(kind.bytes());
+        }
+        fence(Ordering::Acquire); // pairs with the last Release fence in `store::finish`
+        match number {
+            Some(word) if !self.is_word(memory, word) => Look::Restless(found),
+            _ => Look::Found(found),
+        }
+    }
+
+    /// Whether the number is still this one.
+    #[inline(always)]
+    fn is_word<M: Memory + ?Sized>(self, memory: &M, word: u64) -> bool {
+        let start = self.slot.start;
+        memory.whole_word(start).map_or_else(|| memory.is_still(start, &word.to_ne_bytes()), |again| again == word)
     }
 }
 

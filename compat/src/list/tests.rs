@@ -477,15 +477,43 @@ fn a_long_text_that_never_stands_still_is_not_copied_hundreds_of_times() {
     assert!(copies < 3.0, "{copies} copies");
 }
 
-/// The remaining case, as the module's head says: another kind and back again, between two looks.
+/// Another kind and back again between two looks is seen by the bytes.
 #[test]
-fn another_value_and_the_first_again_can_be_missed() {
+fn another_kind_and_the_first_again_with_another_value_is_seen() {
     let mut bytes = encode(&["0123456789abcdef"], Dialect::Portable, Text::Exact).unwrap();
     edit(&mut bytes, ValueRef::Int(1));
     let memory = Moving::new(bytes, move |number, bytes: &mut [u8]| match number.checked_sub(ATTACH_READS) {
         // Before the value's word is loaded, and after it.
         Some(4) => edit(bytes, ValueRef::Float(0.5)),
         Some(5) => edit(bytes, ValueRef::Int(2)),
+        _ => {}
+    });
+    assert_eq!(List::attach(&memory).unwrap().get(0, &mut Vec::new()).unwrap(), ValueRef::Int(2));
+}
+
+/// Numbers of one kind are whole in any case, and stores of them keep no reader out.
+#[test]
+fn a_number_that_never_stands_still_is_one_of_those_stored() {
+    let mut bytes = encode(&["0123456789abcdef"], Dialect::Portable, Text::Exact).unwrap();
+    edit(&mut bytes, ValueRef::Int(0));
+    let memory = Moving::new(bytes, move |number, bytes: &mut [u8]| edit(bytes, ValueRef::Int(number as i64)));
+    let mut scratch = Vec::new();
+    let found = List::attach(&memory).unwrap().get(0, &mut scratch).unwrap();
+    assert!(matches!(found, ValueRef::Int(1..100)), "{found:?}");
+    assert!(memory.accesses.get() < 60, "{} accesses", memory.accesses.get());
+}
+
+/// The remaining case, as the module's head says: another kind, back again, and the same other one again, between two
+/// looks each.
+#[test]
+fn another_value_and_the_first_again_can_be_missed() {
+    let mut bytes = encode(&["0123456789abcdef"], Dialect::Portable, Text::Exact).unwrap();
+    edit(&mut bytes, ValueRef::Int(1));
+    let memory = Moving::new(bytes, move |number, bytes: &mut [u8]| match number.checked_sub(ATTACH_READS) {
+        // Before the value's word is loaded, after it, and before it is loaded again.
+        Some(4) => edit(bytes, ValueRef::Float(0.5)),
+        Some(5) => edit(bytes, ValueRef::Int(2)),
+        Some(7) => edit(bytes, ValueRef::Float(0.5)),
         _ => {}
     });
     let list = List::attach(&memory).unwrap();

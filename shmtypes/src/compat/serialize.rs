@@ -1,17 +1,19 @@
 //! Handles as their names (feature `serde`): what serialises is the name, and what deserialises attaches to it, as Python's
 //! pickles do. The contents stay where they are.
 //!
-//! Names that come from outside are judged like all others, and so is the block: by the rules of `open`. An
+//! A block in another directory than /dev/shm has no such name and is not serialised: what deserialises would find another
+//! block, or none. Names that come from outside are judged like all others, and so is the block: by the rules of `open`. An
 //! [`NdArray`] takes its shape and strides along, because its block does not say them.
 
 use super::{NdArray, Order, ShareableList, SharedMemory};
 use crate::layout::ShmLayout;
 use serde::de::Error as _;
-use serde::ser::SerializeStruct;
+use serde::ser::{Error as _, SerializeStruct};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 impl Serialize for SharedMemory {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.check_known_to_python().map_err(S::Error::custom)?;
         serializer.serialize_str(self.name())
     }
 }
@@ -24,7 +26,7 @@ impl<'de> Deserialize<'de> for SharedMemory {
 
 impl Serialize for ShareableList {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+        self.shared_memory().serialize(serializer)
     }
 }
 
@@ -36,6 +38,7 @@ impl<'de> Deserialize<'de> for ShareableList {
 
 impl<T: ShmLayout> Serialize for NdArray<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.shared_memory().check_known_to_python().map_err(S::Error::custom)?;
         let mut handle = serializer.serialize_struct("NdArray", 4)?;
         handle.serialize_field("name", self.name())?;
         handle.serialize_field("shape", self.shape())?;
@@ -93,6 +96,20 @@ mod tests {
         let gone = serde_json::from_str::<ShareableList>(&text).unwrap_err();
         assert!(gone.to_string().contains("no such segment"), "{gone}");
         assert!(serde_json::from_str::<SharedMemory>("\"../../etc/passwd\"").is_err());
+    }
+
+    #[test]
+    fn a_block_in_another_directory_is_not_serialised() {
+        let name = format!("serde-{:016x}", u64::from_ne_bytes(*crate::sys::random().unwrap().first_chunk().unwrap()));
+        let directory = std::env::temp_dir().join(&name);
+        std::fs::create_dir(&directory).unwrap();
+        let list = ShareableList::options().dir(&directory).name(&name).create(&[1]);
+        let block = SharedMemory::options().dir(&directory).name(format!("{name}-block")).create(1);
+        let array = NdArray::<f64>::options().dir(&directory).name(format!("{name}-array")).create(&[2]);
+        std::fs::remove_dir_all(&directory).unwrap();
+        assert!(serde_json::to_string(&list.unwrap()).is_err());
+        assert!(serde_json::to_string(&block.unwrap()).is_err());
+        assert!(serde_json::to_string(&array.unwrap()).is_err());
     }
 
     #[test]

@@ -17,6 +17,9 @@ use std::path::PathBuf;
 /// a writer that was interrupted between two stores goes on.
 const TURNS: usize = 64;
 
+/// How many unreadable values of a list are shown, so that a peer cannot make a line of a log endless.
+const UNREADABLE_SHOWN: usize = 100;
+
 /// Whether to wait for a writer once more, after having done so.
 #[cold]
 fn wait(turns: &Cell<usize>) -> bool {
@@ -51,10 +54,11 @@ fn patience() -> impl FnMut() -> bool {
 ///
 /// Any process may store any value at any time. Between Rust processes a number stored over a number of its kind is
 /// always seen whole, and every other store is seen complete, or the read is repeated, and after a while
-/// [`ListError::Busy`]. Two cases remain. During one read, two stores may lead back to the first kind or to the first
-/// text (ABA): then the bits of one kind come out as another, or words of both texts; of millions of reads beside a process
-/// that toggles one slot between two texts at full speed, a few were such. And two processes that store text into one slot
-/// at once may mix it. Python's own reader and writer know
+/// [`ListError::Busy`]. Two cases remain. During one read, several stores may alternate in step with the reader's looks
+/// (ABA): then the bits of one kind come out as another, or words of several texts. Beside a process that does nothing but
+/// store into one slot, that was one read in 250,000 of a slot that toggles between an integer and a float, one in 50,000 to
+/// 100,000 with three texts, and one in millions with two. Who needs more than that takes a lock of its own around the
+/// list. And two processes that store text into one slot at once may mix it. Python's own reader and writer know
 /// nothing of this: a read beside a Python writer waits a while for a format and a code that go together, and gives a value
 /// or an error, but perhaps one of the new kind from the
 /// bytes of the old, or, because it clears what it is about to write, a zero or a text that is empty or cut. Two writers of one
@@ -465,6 +469,7 @@ impl ShareableList {
         let mut scratch = Vec::new();
         // For one value: a list of values that a killed writer left would be waited for once per value.
         let mut patient = true;
+        let mut unreadable = 0;
         for index in 0..self.len() {
             if index > 0 {
                 f.write_str(", ")?;
@@ -477,7 +482,14 @@ impl ShareableList {
             match found {
                 Ok(value) => write!(f, "{value}")?,
                 // Python's repr raises here; a `Display` cannot.
-                Err(error) => write!(f, "<{}>", error.kind())?,
+                Err(_) if unreadable == UNREADABLE_SHOWN => {
+                    write!(f, "<{} more, of which not all are readable>", self.len() - index)?;
+                    break;
+                }
+                Err(error) => {
+                    unreadable += 1;
+                    write!(f, "<{}>", error.kind())?;
+                }
             }
         }
         f.write_str("]")

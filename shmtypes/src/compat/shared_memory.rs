@@ -12,6 +12,7 @@ use crate::layout::ShmLayout;
 use crate::segment::Trust;
 use crate::segment::attach::{check_kind, open};
 use crate::segment::file::{Naming, NewFile};
+use crate::segment::header::MAGIC;
 use crate::segment::lend::Unpublished;
 use crate::segment::name::SegmentName;
 use crate::segment::options::{SegmentOptions, invalid};
@@ -19,7 +20,7 @@ use crate::sys::{self, Access, Directory, Failure, File, FileId, Map, Watch};
 use core::fmt;
 use nix::errno::Errno;
 use shmtypes_compat::memory::{Memory, MemoryMut};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const TAKEN: &str = "choose another name, attach with `open`, or take the name away with `unlink`";
@@ -438,20 +439,26 @@ impl SharedMemory {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if the name is gone or denotes another block, or for [`Rename::Exchange`] if the new
-    /// name does not exist; [`ErrorKind::AlreadyExists`] for [`Rename::NoReplace`]; [`ErrorKind::InvalidBlockName`].
+    /// name does not exist; [`ErrorKind::AlreadyExists`] for [`Rename::NoReplace`]; [`ErrorKind::NotASegment`] if what has the
+    /// new name is no regular file; [`ErrorKind::InvalidOptions`] if one of both is a typed segment, whose name belongs to
+    /// those attached to it; [`ErrorKind::InvalidBlockName`].
     pub fn rename(&mut self, new: &str, rename: Rename) -> Result<()> {
         let new = block_name(new)?;
-        let to = self.directory.join(new.file_name());
-        let renamed = self.check_name().and_then(|()| {
-            if to != self.path() {
-                Directory::rename(&self.path(), &to, rename.into())?;
+        let (from, to) = (self.path(), self.directory.join(new.file_name()));
+        self.check_name().and_then(|()| check_is_block(&from)).map_err(|error| error.on(self.name()))?;
+        if to != from {
+            let target = if rename == Rename::NoReplace { Ok(()) } else { check_is_block(&to) };
+            let renamed = match target {
+                Err(error) if rename == Rename::Replace && *error.kind() == ErrorKind::NotFound => Ok(()),
+                target => target,
             }
-            Ok(())
-        });
-        renamed.map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists { .. } => error.with_hint(TAKEN).on(new.python_name()),
-            _ => error.on(self.name()),
-        })?;
+            .and_then(|()| Ok(Directory::rename(&from, &to, rename.into())?));
+            renamed.map_err(|error| match error.kind() {
+                ErrorKind::AlreadyExists { .. } => error.with_hint(TAKEN).on(new.python_name()),
+                // The old name was there a moment ago.
+                _ => error.on(new.python_name()),
+            })?;
+        }
         self.name = new;
         Ok(())
     }
@@ -501,6 +508,19 @@ impl SharedMemory {
     pub fn from_pickle(bytes: &[u8]) -> Result<Self> {
         Self::options().from_pickle(bytes)
     }
+}
+
+/// Refuses what must not be moved away from its name: directories and the like, and typed segments. Between this look and a
+/// renaming another file may take the name; blocks have nothing that would keep other programs from that.
+fn check_is_block(path: &Path) -> Result<()> {
+    check_kind(&Directory::status(path)?)?;
+    let mut magic = [0; MAGIC.len()];
+    // Who may not read it may be allowed to rename it.
+    let read = Directory::open(path, Access::ReadOnly).and_then(|file| file.read_at(&mut magic, 0));
+    if read.is_ok() && magic == MAGIC {
+        return Err(invalid("a typed segment keeps its name as long as somebody is attached to it"));
+    }
+    Ok(())
 }
 
 impl From<Rename> for sys::RenameMode {

@@ -3,7 +3,11 @@
 //! | type | length | element | who writes | after a writer's kill -9 |
 //! |---|---|---|---|---|
 //! | [`ShmArray`] | fixed, one or more dimensions, all initialised | one [`ShmLayout`](crate::ShmLayout) type | anyone: element stores, bulk copies | at most the range being copied is torn |
+//! | [`ShmBox`] | one value | one [`ShmLayout`](crate::ShmLayout) type, by its view | by field | each atomic has its old value or its new one |
 
 mod array;
+mod options;
+mod shm_box;
 
 pub use array::{ArrayOptions, Iter, Number, ShmArray};
+pub use shm_box::{BoxOptions, ShmBox};

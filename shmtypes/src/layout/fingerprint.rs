@@ -24,6 +24,7 @@ const ARRAY: u64 = 7;
 const STRUCT: u64 = 8;
 const ENUM: u64 = 9;
 const OPAQUE: u64 = 10;
+const EVENT: u64 = 11;
 
 impl Fingerprint {
     /// The digest of `schema`.
@@ -108,6 +109,7 @@ impl Digest {
                 digest.tag(ENUM).number(version as u128, 4).text(repr.name()).variants(variants)
             }
             Kind::Opaque { name } => digest.tag(OPAQUE).text(name),
+            Kind::Event => digest.tag(EVENT),
         }
     }
 

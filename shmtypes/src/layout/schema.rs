@@ -23,6 +23,8 @@ pub enum Kind {
     Scalar(Scalar),
     /// An atomic integer or `bool`.
     Atomic(Scalar),
+    /// A [`ShmEvent`](crate::ShmEvent): a count that processes wait for.
+    Event,
     /// An integer that is never 0.
     NonZero(Scalar),
     /// An integer where 0 means `None`.
@@ -154,7 +156,7 @@ impl Schema {
                     }
                     one.len() == two.len()
                 }
-                (Kind::Opaque { .. }, Kind::Opaque { .. }) => true,
+                (Kind::Opaque { .. }, Kind::Opaque { .. }) | (Kind::Event, Kind::Event) => true,
                 _ => false,
             }
     }
@@ -165,6 +167,7 @@ impl Schema {
             Kind::Struct { name, .. } | Kind::Enum { name, .. } | Kind::Opaque { name } => name.into(),
             Kind::Scalar(scalar) => scalar.name().into(),
             Kind::Atomic(scalar) => format!("atomic {}", scalar.name()).into(),
+            Kind::Event => "ShmEvent".into(),
             Kind::NonZero(scalar) => format!("NonZero<{}>", scalar.name()).into(),
             Kind::OptionNonZero(scalar) => format!("Option<NonZero<{}>>", scalar.name()).into(),
             Kind::Text { capacity } => format!("ShmStr<{capacity}>").into(),

@@ -111,6 +111,24 @@ impl<T: ShmLayout, M: AccessMode> Kept<T, M> {
     }
 }
 
+impl<T: ShmLayout, M: AccessMode> Kept<T, M> {
+    /// The place of an `F` in the mutable block, `offset` bytes into it; `None` if the block ends before.
+    pub(crate) fn mutable<F: ShmLayout>(&self, offset: usize) -> Option<ShmRef<'_, F, M>> {
+        let header = self.keeper.header();
+        let map = self.keeper.map()?;
+        let start = usize::try_from(header.mutable_offset).ok()?;
+        let in_block = offset.checked_add(size_of::<F>()).is_some_and(|end| end <= header.mutable_bytes as usize);
+        let in_map = start.checked_add(header.mutable_bytes as usize).is_some_and(|end| end <= map.bytes());
+        let place = map.start().wrapping_add(start).wrapping_add(offset).cast::<F>();
+        if !(in_block && in_map && place.is_aligned()) {
+            return None;
+        }
+        // SAFETY: aligned and mapped by the test above as long as `self` keeps the attachment, for writing too if `M` is
+        // `ReadWrite` (checked in `new`). The escape hatch reaches the data only, which start behind the block.
+        Some(unsafe { ShmRef::new(place) })
+    }
+}
+
 impl<T: ShmLayout, M: AccessMode, K> Kept<T, M, K> {
     /// # Safety
     /// As long as `keeper` lives, `len` places for a `T` each, side by side from `first` on, are mapped and aligned, for

@@ -8,7 +8,7 @@
 //!     14     2  header bytes         384
 //!     16     4  required features    a reader that does not know a bit must not attach
 //!     20     4  optional features    1: huge pages granted, 2: huge pages refused
-//!     24     4  container            1 array
+//!     24     4  container            1 array, 5 box
 //!     28     1  pointer width        in bytes, for people
 //!     29     1  persist              0 until last detach, 1 keep
 //!     30     2  reserved
@@ -109,6 +109,8 @@ const _: () = assert!(HEADER_BYTES == 384 && (HEADER_BYTES as u64).is_multiple_o
 pub enum Container {
     /// [`ShmArray`](crate::ShmArray)
     Array,
+    /// [`ShmBox`](crate::ShmBox)
+    Box,
     /// A container that this version of the crate does not know.
     Unknown(u32),
 }
@@ -117,6 +119,7 @@ impl Container {
     pub(crate) const fn number(self) -> u32 {
         match self {
             Self::Array => 1,
+            Self::Box => 5,
             Self::Unknown(number) => number,
         }
     }
@@ -124,6 +127,7 @@ impl Container {
     pub(crate) const fn from_number(number: u32) -> Self {
         match number {
             1 => Self::Array,
+            5 => Self::Box,
             number => Self::Unknown(number),
         }
     }
@@ -133,6 +137,7 @@ impl Container {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Array => "ShmArray",
+            Self::Box => "ShmBox",
             Self::Unknown(_) => "container unknown to this program",
         }
     }

@@ -472,3 +472,36 @@ pub(crate) fn unique(_: u32, _: u64) -> Result<[u8; 16], Failure> {
 pub(crate) fn process_start(_: u32) -> u64 {
     0
 }
+
+/// Waiting for a word to change, as threads of one process do.
+pub(crate) mod futex {
+    use super::{Failure, held};
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Condvar, Mutex, PoisonError};
+    use std::time::Duration;
+
+    /// One for all words: who is woken looks at its own.
+    static GATE: Mutex<()> = Mutex::new(());
+    static WOKEN: Condvar = Condvar::new();
+
+    /// # Safety
+    /// As on Linux.
+    pub(crate) unsafe fn wait(word: *const u32, expected: u32, timeout: Duration) -> Result<(), Failure> {
+        let gate = held(&GATE);
+        // SAFETY: aligned and mapped by the caller's word; the reference ends with the load.
+        let now = unsafe { AtomicU32::from_ptr(word.cast_mut()) }.load(Ordering::Relaxed);
+        if now == expected {
+            // Who changed the word wakes only after it has had the gate, so not before this thread sleeps.
+            drop(WOKEN.wait_timeout(gate, timeout).unwrap_or_else(PoisonError::into_inner));
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    /// As on Linux.
+    pub(crate) unsafe fn wake(_: *const u32) -> usize {
+        drop(held(&GATE));
+        WOKEN.notify_all();
+        0
+    }
+}

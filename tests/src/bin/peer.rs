@@ -3,6 +3,7 @@
 use shmtypes::{ArrayOptions, ShmArray, Trust};
 use std::io::stdin;
 use std::path::Path;
+use std::time::Duration;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,12 +30,33 @@ fn main() {
                 assert!(ShmArray::<u64>::options().name(*name).trust(Trust::Uid(12_345)).open().is_err());
             }
         }
+        ["follow", name, last] => follow(name, last.parse().expect("a number")),
+        ["notify", name] => {
+            let array = ShmArray::<u64>::open(name).expect("attach");
+            array.set(0, 1).expect("store");
+            array.notify();
+            println!("notified");
+        }
         ["plant", directory] => plant(Path::new(directory)),
         ["try-open", name] => match ShmArray::<u64>::open(name) {
             Ok(array) => println!("attached {}", array.len()),
             Err(error) => println!("{error}"),
         },
         other => panic!("unknown arguments {other:?}"),
+    }
+}
+
+/// Says element 0 each time that it has been told of a change, until it is `last`. Needs no write access.
+fn follow(name: &str, last: u64) {
+    let array = ShmArray::<u64>::open_read_only(name).expect("attach");
+    println!("ready");
+    loop {
+        array.wait_changed(Duration::from_secs(600)).expect("a notification");
+        let value = array.get(0).expect("load");
+        println!("{value}");
+        if value == last {
+            return;
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A fixed number of elements of one type.
 //!
 //! ```text
-//! header | schema | mutable block (128 bytes, reserved for notifications) | elements, row-major
+//! header | schema | mutable block (128 bytes: an event, the rest reserved) | elements, row-major
 //! ```
 //!
 //! 1. The length and shape are fixed at creation and copied to private memory at attach.
@@ -16,6 +16,7 @@ mod escape;
 mod iter;
 #[cfg(feature = "ndarray")]
 mod nd_array;
+mod notify;
 mod numeric;
 mod options;
 
@@ -27,6 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmValue, ShmZero, Writable};
 use crate::segment::elements::{Elements, Kept};
 use crate::segment::{Detached, Persist};
+use crate::sync::Seen;
 use core::fmt;
 use core::ops::Deref;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -69,11 +71,12 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// and atomic accesses.
 pub struct ShmArray<T, M = ReadWrite> {
     elements: Kept<T, M>,
+    seen: Seen,
 }
 
 impl<T, M> Clone for ShmArray<T, M> {
     fn clone(&self) -> Self {
-        Self { elements: self.elements.clone() }
+        Self { elements: self.elements.clone(), seen: self.seen.clone() }
     }
 }
 
@@ -200,7 +203,7 @@ impl<T: ShmLayout> ShmArray<T> {
 impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     pub(super) fn from_elements(elements: Kept<T, M>) -> Self {
         const { assert!(size_of::<T>() != 0, "a type of size zero has no place in a segment") };
-        Self { elements }
+        Self { elements, seen: Seen::default() }
     }
 
     /// The segment's name; empty for an unnamed one.

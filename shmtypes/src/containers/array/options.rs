@@ -1,5 +1,6 @@
 //! How an array is created or opened.
 
+use super::super::options::{open_or_create, segment_options};
 use super::ShmArray;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmValue, ShmZero};
@@ -8,20 +9,16 @@ use crate::segment::attachment::Attachment;
 use crate::segment::create::{Draft, Plan};
 use crate::segment::elements::Kept;
 use crate::segment::header::{Container, Header};
+use crate::segment::matching;
 use crate::segment::options::SegmentOptions;
-use crate::segment::{Evolve, Persist, Trust, matching};
+use crate::sync::ShmEvent;
 use crate::sys::Access;
 use core::fmt;
 use core::marker::PhantomData;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 
-/// Room for a notification word and its waiters, each on a cache line of its own; used from the first version that has
-/// `notify`.
+/// Room for an event at the start; the rest is reserved.
 const MUTABLE_BYTES: u32 = 128;
-
-/// How often [`ArrayOptions::open_or_create`] may lose a race against processes that create and remove the same name.
-const OPEN_OR_CREATE_ATTEMPTS: usize = 100;
 
 /// Everything that can be said about an array before it is created or opened.
 ///
@@ -58,85 +55,12 @@ impl<T> fmt::Debug for ArrayOptions<T> {
     }
 }
 
-/// What can be said about the segment.
+segment_options!(ArrayOptions);
+
+/// What can be said about the array.
 impl<T: ShmLayout> ArrayOptions<T> {
     pub(super) fn new() -> Self {
         Self { segment: SegmentOptions::default(), shape: None, element: PhantomData }
-    }
-
-    /// The name: 1 to 200 of the characters `A-Z a-z 0-9 . _ -`, not starting with a dot. Without one, creating makes a
-    /// fresh name.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.segment.name = Some(name.into());
-        self
-    }
-
-    /// Creates the array without a name, to be shared by its descriptor ([`ShmArray::as_fd`],
-    /// [`from_fd`](Self::from_fd)). Its size is sealed: no peer can truncate it.
-    #[must_use]
-    pub fn unnamed(mut self) -> Self {
-        self.segment.unnamed = true;
-        self
-    }
-
-    /// The directory, in place of /dev/shm; best another tmpfs.
-    #[must_use]
-    pub fn dir(mut self, path: impl Into<PathBuf>) -> Self {
-        self.segment.set_directory(path.into());
-        self
-    }
-
-    /// The permission bits of a new segment, whatever the umask; 0o600 unless given. The owner must be let read and
-    /// write; peers that may only read open it [read-only](Self::open_read_only).
-    #[must_use]
-    pub fn mode(mut self, mode: u32) -> Self {
-        self.segment.mode = mode;
-        self
-    }
-
-    /// When the name of a new segment goes away; [`Persist::UntilLastDetach`] unless given.
-    #[must_use]
-    pub fn persist(mut self, persist: Persist) -> Self {
-        self.segment.persist = persist;
-        self
-    }
-
-    /// Whose segments may be opened; [`Trust::Owner`] unless given.
-    #[must_use]
-    pub fn trust(mut self, trust: Trust) -> Self {
-        self.segment.trust = trust;
-        self
-    }
-
-    /// The size in bytes of the greatest segment to be opened; 2^46 unless given.
-    #[must_use]
-    pub fn max_bytes(mut self, bytes: u64) -> Self {
-        self.segment.max_bytes = bytes;
-        self
-    }
-
-    /// Fills the page tables when creating or opening, in place of at the first touch of each page.
-    #[must_use]
-    pub fn prefault(mut self, prefault: bool) -> Self {
-        self.segment.prefault = prefault;
-        self
-    }
-
-    /// Asks for huge pages when creating: the size is rounded up to 2 MiB, and the kernel is asked to put the memory on
-    /// huge pages, which works on a plain /dev/shm. Where it refuses, the segment stands on small pages, and
-    /// [`inspect`](crate::inspect) says so.
-    #[must_use]
-    pub fn huge_pages(mut self, huge_pages: bool) -> Self {
-        self.segment.huge_pages = huge_pages;
-        self
-    }
-
-    /// Which other layouts may be opened; [`Evolve::Never`] unless given.
-    #[must_use]
-    pub fn evolve(mut self, evolve: Evolve) -> Self {
-        self.segment.evolve = evolve;
-        self
     }
 
     /// The number of elements in each of 1 to 8 dimensions. When opening, what the array must have.
@@ -253,18 +177,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
         T: ShmZero,
     {
         let expected = Self { shape: Some(self.dimensions(n)?), ..self.clone() };
-        let mut lost = Error::new(ErrorKind::Busy);
-        for _ in 0..OPEN_OR_CREATE_ATTEMPTS {
-            match expected.open() {
-                Err(error) if *error.kind() == ErrorKind::NotFound => {}
-                outcome => return outcome,
-            }
-            match expected.create(n) {
-                Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists { .. }) => lost = error,
-                outcome => return outcome,
-            }
-        }
-        Err(lost)
+        open_or_create(|| expected.open(), || expected.create(n))
     }
 
     /// See [`ShmArray::from_fd`].
@@ -281,6 +194,10 @@ impl<T: ShmLayout> ArrayOptions<T> {
 
     fn check(&self, header: &Header, schema: &[u8]) -> Result<()> {
         matching::check::<T>(Container::Array, self.segment.evolve, header, schema)?;
+        if (header.mutable_bytes as usize) < size_of::<ShmEvent>() {
+            let value = header.mutable_bytes.into();
+            return Err(Error::new(ErrorKind::Corrupt { field: "mutable length", value }));
+        }
         let fits = |shape: &Vec<usize>| {
             shape.len() == header.shape().len() && shape.iter().zip(header.shape()).all(|(&a, &b)| a as u64 == b)
         };

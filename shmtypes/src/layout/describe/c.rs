@@ -113,6 +113,7 @@ fn declaration(layout: &Layout, identifier: &str, definitions: &Definitions<'_>)
             None => bytes(scalar.name()),
         },
         LayoutKind::Atomic(scalar) => format!("_Atomic {} {declarator}", integer(*scalar)),
+        LayoutKind::Event => format!("_Atomic uint32_t {declarator}"),
         LayoutKind::NonZero(scalar) | LayoutKind::OptionNonZero(scalar) => match scalar_type(*scalar) {
             Some(name) => format!("{name} {declarator}"),
             None => bytes(scalar.name()),

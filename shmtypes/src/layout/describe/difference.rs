@@ -203,6 +203,7 @@ fn words(layout: &Layout) -> String {
     match &layout.kind {
         LayoutKind::Scalar(scalar) => scalar.name().to_owned(),
         LayoutKind::Atomic(scalar) => format!("atomic {}", scalar.name()),
+        LayoutKind::Event => "ShmEvent".to_owned(),
         LayoutKind::NonZero(scalar) => format!("NonZero<{}>", scalar.name()),
         LayoutKind::OptionNonZero(scalar) => format!("Option<NonZero<{}>>", scalar.name()),
         LayoutKind::Text { capacity } => format!("ShmStr<{capacity}>"),

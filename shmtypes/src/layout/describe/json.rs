@@ -40,6 +40,7 @@ pub(super) trait Node: Sized {
 pub(super) enum Shape<'a, N: Node> {
     Scalar(Scalar),
     Atomic(Scalar),
+    Event,
     NonZero(Scalar),
     OptionNonZero(Scalar),
     Text(usize),
@@ -101,6 +102,8 @@ fn write_layout<N: Node>(node: &N, out: &mut impl Write) -> fmt::Result {
     match node.shape() {
         Shape::Scalar(scalar) => write_name(scalar, out),
         Shape::Atomic(scalar) => write_wrapped("{\"atomic\":", scalar, out),
+        // By the integer that it is in memory, for readers that know no events.
+        Shape::Event => write_wrapped("{\"event\":", Scalar::U32, out),
         Shape::NonZero(scalar) => write_wrapped("{\"nonzero\":", scalar, out),
         Shape::OptionNonZero(scalar) => write_wrapped("{\"option_nonzero\":", scalar, out),
         Shape::Text(capacity) => write_last("{\"str\":", capacity, out),

@@ -56,6 +56,8 @@ pub enum LayoutKind {
     Scalar(Scalar),
     /// An atomic integer or `bool`.
     Atomic(Scalar),
+    /// A [`ShmEvent`](crate::ShmEvent).
+    Event,
     /// An integer that is never 0.
     NonZero(Scalar),
     /// An integer where 0 means `None`.
@@ -194,6 +196,7 @@ impl From<&Schema> for Layout {
         let kind = match *schema.kind() {
             Kind::Scalar(scalar) => LayoutKind::Scalar(scalar),
             Kind::Atomic(scalar) => LayoutKind::Atomic(scalar),
+            Kind::Event => LayoutKind::Event,
             Kind::NonZero(scalar) => LayoutKind::NonZero(scalar),
             Kind::OptionNonZero(scalar) => LayoutKind::OptionNonZero(scalar),
             Kind::Text { capacity } => LayoutKind::Text { capacity },
@@ -238,6 +241,7 @@ impl Node for Schema {
         match *self.kind() {
             Kind::Scalar(scalar) => Shape::Scalar(scalar),
             Kind::Atomic(scalar) => Shape::Atomic(scalar),
+            Kind::Event => Shape::Event,
             Kind::NonZero(scalar) => Shape::NonZero(scalar),
             Kind::OptionNonZero(scalar) => Shape::OptionNonZero(scalar),
             Kind::Text { capacity } => Shape::Text(capacity),
@@ -274,6 +278,7 @@ impl Node for Layout {
         match &self.kind {
             LayoutKind::Scalar(scalar) => Shape::Scalar(*scalar),
             LayoutKind::Atomic(scalar) => Shape::Atomic(*scalar),
+            LayoutKind::Event => Shape::Event,
             LayoutKind::NonZero(scalar) => Shape::NonZero(*scalar),
             LayoutKind::OptionNonZero(scalar) => Shape::OptionNonZero(*scalar),
             LayoutKind::Text { capacity } => Shape::Text(*capacity),

@@ -169,6 +169,7 @@ fn write_lengths<N: Node>(mut node: &N, comma: &str, out: &mut impl Write) -> fm
 fn write_format<N: Node>(node: &N, out: &mut impl Write) -> fmt::Result {
     let (order, letter) = match node.shape() {
         Shape::Scalar(scalar) => scalar_format(scalar),
+        Shape::Event => scalar_format(Scalar::U32),
         Shape::Atomic(scalar) | Shape::NonZero(scalar) | Shape::OptionNonZero(scalar) | Shape::Enum(_, scalar, _) => {
             scalar_format(scalar)
         }

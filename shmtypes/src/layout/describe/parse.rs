@@ -101,6 +101,9 @@ impl Parser<'_> {
             let (capacity, size) = self.capacity()?;
             return self.end(leaf(size, 1, LayoutKind::Bytes { capacity }));
         }
+        if self.skip("{\"event\":\"u32\"") {
+            return self.end(leaf(4, 4, LayoutKind::Event));
+        }
         if self.skip("{\"opaque\":") {
             return self.opaque();
         }

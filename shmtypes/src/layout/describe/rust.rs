@@ -93,7 +93,7 @@ fn version_of(version: u32) -> String {
 
 fn has_atomic(layout: &Layout) -> bool {
     match &innermost(layout).kind {
-        LayoutKind::Atomic(_) => true,
+        LayoutKind::Atomic(_) | LayoutKind::Event => true,
         LayoutKind::Struct { fields, .. } => fields.iter().any(|field| has_atomic(&field.layout)),
         _ => false,
     }
@@ -106,6 +106,7 @@ fn type_of(layout: &Layout, definitions: &Definitions<'_>) -> String {
             let (first, rest) = scalar.name().split_at(1);
             format!("core::sync::atomic::Atomic{}{rest}", first.to_ascii_uppercase())
         }
+        LayoutKind::Event => "shmtypes::ShmEvent".to_owned(),
         LayoutKind::NonZero(scalar) => format!("core::num::NonZero<{}>", scalar.name()),
         LayoutKind::OptionNonZero(scalar) => format!("Option<core::num::NonZero<{}>>", scalar.name()),
         LayoutKind::Text { capacity } => format!("shmtypes::ShmStr<{capacity}>"),

@@ -105,6 +105,7 @@ fn leaves_have_the_documented_json() {
     golden(&char::SCHEMA, r#"{"layout":"char","numpy":"<u4"}"#);
     golden(&u128::SCHEMA, r#"{"layout":"u128","numpy":"|V16"}"#);
     golden(&AtomicU64::SCHEMA, r#"{"layout":{"atomic":"u64"},"numpy":"<u8"}"#);
+    golden(&crate::ShmEvent::SCHEMA, r#"{"layout":{"event":"u32"},"numpy":"<u4"}"#);
     golden(&NonZero::<u32>::SCHEMA, r#"{"layout":{"nonzero":"u32"},"numpy":"<u4"}"#);
     golden(&Option::<NonZero<i128>>::SCHEMA, r#"{"layout":{"option_nonzero":"i128"},"numpy":"|V16"}"#);
     golden(&zerocopy::byteorder::big_endian::F32::SCHEMA, r#"{"layout":"f32be","numpy":">f4"}"#);
@@ -351,6 +352,7 @@ fn repr_c(layout: &Layout) -> (usize, usize) {
             (scalar.size(), scalar.align())
         }
         LayoutKind::Atomic(scalar) => (scalar.size(), scalar.size()),
+        LayoutKind::Event => (4, 4),
         LayoutKind::Text { capacity } | LayoutKind::Bytes { capacity } => (capacity + 4, 1),
         LayoutKind::Enum { repr, .. } => (repr.size(), repr.align()),
         LayoutKind::Opaque { .. } => (layout.size, layout.align),
@@ -410,6 +412,7 @@ fn layouts() -> impl Strategy<Value = Layout> {
     let leaves = prop_oneof![
         4 => scalar.prop_map(|s| leaf(s.size(), s.align(), LayoutKind::Scalar(s))),
         1 => integer.clone().prop_map(|s| leaf(s.size(), s.size(), LayoutKind::Atomic(s))),
+        1 => Just(leaf(4, 4, LayoutKind::Event)),
         1 => integer.clone().prop_map(|s| leaf(s.size(), s.align(), LayoutKind::NonZero(s))),
         1 => integer.prop_map(|s| leaf(s.size(), s.align(), LayoutKind::OptionNonZero(s))),
         1 => (1..99_usize).prop_map(|capacity| leaf(capacity + 4, 1, LayoutKind::Text { capacity })),

@@ -2,6 +2,7 @@
 
 mod directory;
 mod file;
+pub(crate) mod futex;
 mod host;
 mod map;
 mod ranges;

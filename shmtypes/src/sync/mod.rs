@@ -1,0 +1,21 @@
+//! What processes need to wait for each other.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `deadline` | how long a call may wait |
+//! | `event` | waiting for something to change |
+//! | `seen` | what a handle has seen of it |
+//!
+//! Rules:
+//!
+//! 1. Every wait has a form that ends at a deadline, and asks the word again at least every 50 ms: who is killed between
+//!    a change and its waking keeps nobody asleep.
+//! 2. Nothing in shared memory is believed: whatever a peer writes there, a wait ends by its deadline.
+
+mod deadline;
+mod event;
+mod seen;
+
+pub use deadline::Deadline;
+pub use event::ShmEvent;
+pub(crate) use seen::Seen;
