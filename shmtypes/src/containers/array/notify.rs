@@ -40,9 +40,12 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// 50 ms, or set the count back, so that they wait until their deadline.
     ///
     /// # Errors
-    /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) at the deadline. A deadline that has passed asks once.
+    /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) at the deadline; a deadline that has passed asks once.
+    /// [`ErrorKind::Truncated`](crate::ErrorKind::Truncated) under the guard of [`sigbus`](crate::sigbus).
     pub fn wait_changed(&self, deadline: impl Into<Deadline>) -> Result<()> {
-        self.seen.wait_changed(self.event(), deadline)
+        let outcome = self.seen.wait_changed(self.event(), deadline);
+        self.check_whole()?;
+        outcome
     }
 
     /// Tells everybody who [waits](Self::wait_changed) that the elements have changed. Who wakes sees what this process
