@@ -24,7 +24,11 @@ const NOTHING: usize = usize::MAX;
 static FIRST: Chunk = Chunk::new();
 
 /// Whether anything was ever found missing in any mapping: what every access looks at.
-static LOST: AtomicBool = AtomicBool::new(false);
+static LOST: Lost = Lost(AtomicBool::new(false));
+
+/// Two cache lines of its own, since processors fetch pairs: a neighbour that is often written to would slow every access.
+#[repr(align(128))]
+struct Lost(AtomicBool);
 
 struct Chunk {
     taken: AtomicU64,
@@ -40,8 +44,12 @@ struct Entry {
     start: AtomicUsize,
     bytes: AtomicUsize,
     writable: AtomicBool,
-    /// The least distance from `start` at which the file was found to have ended.
+    /// The least distance from `start` at which a page was found missing.
     missing: AtomicUsize,
+    /// The address from which on zeros were mapped, to the end.
+    zeros: AtomicUsize,
+    /// The address of a page that stood behind a missing one.
+    present: AtomicUsize,
 }
 
 impl Chunk {
@@ -98,6 +106,8 @@ impl Entry {
             bytes: AtomicUsize::new(0),
             writable: AtomicBool::new(false),
             missing: AtomicUsize::new(NOTHING),
+            zeros: AtomicUsize::new(NOTHING),
+            present: AtomicUsize::new(NOTHING),
         }
     }
 
@@ -110,6 +120,8 @@ impl Entry {
         self.bytes.store(bytes, Relaxed);
         self.writable.store(access == Access::ReadWrite, Relaxed);
         self.missing.store(NOTHING, Relaxed);
+        self.zeros.store(NOTHING, Relaxed);
+        self.present.store(NOTHING, Relaxed);
         // Release: pairs with the first load in `read`: who sees the odd number sees the stores above.
         self.number.store(number.wrapping_add(1), Release);
     }
@@ -157,14 +169,38 @@ impl Mapping {
         None
     }
 
-    /// Notes that the file ends at most so many bytes from its start. To be called *before* zeros take the place of what
-    /// is missing: another thread that reads them must find the note. Async-signal-safe.
-    pub(super) fn note_missing(&self, at: usize) {
+    /// Notes that the page at this address is missing. To be called *before* zeros take the place of what is missing: another
+    /// thread that reads them must find the note. Async-signal-safe.
+    pub(super) fn note_missing(&self, page: usize) {
         // Relaxed: the next store publishes it.
-        self.entry.missing.fetch_min(at, Relaxed);
+        self.entry.missing.fetch_min(page.wrapping_sub(self.start), Relaxed);
         // Release: pairs with the fence in `Watch::is_cut`. The system call that maps the zeros comes later, and they
         // cannot be read before it: that pairs with the fence in `Watch::check`.
-        LOST.store(true, Release);
+        LOST.0.store(true, Release);
+    }
+
+    /// Where the pages of the file end: at the mapping's end, or where zeros took their place. Async-signal-safe.
+    pub(super) fn end_of_file_pages(&self, page: usize) -> usize {
+        let end = self.start.wrapping_add(self.bytes).wrapping_add(page - 1) & !(page - 1);
+        // Relaxed: lowered after the zeros were mapped, and an earlier number only makes the handler look further.
+        end.min(self.entry.zeros.load(Relaxed))
+    }
+
+    /// Notes that zeros are mapped from this address to where the pages of the file ended. Async-signal-safe.
+    pub(super) fn note_zeros(&self, from: usize) {
+        // Relaxed: as in `end_of_file_pages`.
+        self.entry.zeros.fetch_min(from, Relaxed);
+    }
+
+    /// What `note_present` noted last, or an address outside. Async-signal-safe.
+    pub(super) fn present(&self) -> usize {
+        // Relaxed: a hint, which is tried.
+        self.entry.present.load(Relaxed)
+    }
+
+    pub(super) fn note_present(&self, page: usize) {
+        // Relaxed: as in `present`.
+        self.entry.present.store(page, Relaxed);
     }
 }
 
@@ -219,7 +255,7 @@ impl Watch {
         // thread or another, the handler's note is seen: it came before the zeros (`Mapping::note_missing`).
         fence(Acquire);
         // No call on the way that comes back to a loop: it would cost the registers that hold floats.
-        if LOST.load(Relaxed) && self.is_cut() { Err(self.error()) } else { Ok(()) }
+        if LOST.0.load(Relaxed) && self.is_cut() { Err(self.error()) } else { Ok(()) }
     }
 
     #[inline(always)]
@@ -234,7 +270,10 @@ impl Watch {
     fn error(self) -> Error {
         // Relaxed: the mark was seen, and a later one is as good.
         let (expected, found) = (self.0.bytes.load(Relaxed) as u64, self.0.missing.load(Relaxed) as u64);
-        Error::new(ErrorKind::Truncated { expected, found })
+        Error::new(ErrorKind::Truncated { expected, found }).with_hint(
+            "the file was truncated while it was mapped, or no memory was left for a page that was never written; attach anew \
+             to see what stands now",
+        )
     }
 }
 
@@ -288,15 +327,18 @@ mod tests {
                     done.fetch_add(1, Release);
                 });
             }
+            let mut seen = 0_usize;
             while done.load(Acquire) < 2 {
                 for entry in &FIRST.entries {
                     if let Some(mapping) = entry.read()
                         && mapping.start > 2 * FAR
                     {
                         assert_eq!((mapping.start >> 20) & 0xfffff, mapping.bytes);
+                        seen += 1;
                     }
                 }
             }
+            assert!(seen >= 100, "only {seen} entries were seen while they stood");
         });
     }
 }

@@ -5,47 +5,59 @@ use super::super::Failure;
 use super::ranges::Mapping;
 use core::mem::MaybeUninit;
 use core::ptr::{null, null_mut, with_exposed_provenance, without_provenance_mut};
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicPtr, AtomicUsize};
 use nix::errno::Errno;
 use nix::libc::{self, c_int, c_void, siginfo_t};
+use std::sync::{Mutex, PoisonError};
 
 type Handler = extern "C" fn(c_int);
 type HandlerWithInfo = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
-static INSTALLED: AtomicBool = AtomicBool::new(false);
-
-/// What was installed before.
+/// What was installed before; null is the default action.
 // Invariant: null, or a leaked action that never changes.
 static PREVIOUS: AtomicPtr<libc::sigaction> = AtomicPtr::new(null_mut());
 
 /// The size of a page, known before the handler is installed.
 static PAGE: AtomicUsize = AtomicUsize::new(0);
 
-/// Installs the handler, once per process.
+/// Held while installing, never by a handler.
+static INSTALLING: Mutex<()> = Mutex::new(());
+
+/// Installs the handler, unless it is the one in place.
 pub(crate) fn guard_against_truncation() -> Result<(), Failure> {
-    // Acquire: pairs with the store below.
-    if INSTALLED.load(Acquire) {
-        return Ok(());
-    }
+    let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: a number of the system, with no other effect.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     let page = usize::try_from(page).ok().filter(|page| page.is_power_of_two());
     // Relaxed: installing is a system call, and no handler runs before it.
     PAGE.store(page.ok_or(Failure { operation: "ask for the size of a page", errno: Errno::ENOSYS })?, Relaxed);
 
-    // The handler must know the previous one before it can be called, so that is asked for first.
     let previous = exchange(None)?;
+    if previous.sa_sigaction == own_address() {
+        return Ok(());
+    }
+    // The handler must know the previous one before it can be called.
     publish(&previous);
-    let mut action = previous;
-    action.sa_sigaction = own_address();
-    // On the alternate stack, as the previous handler may need it. What the previous one blocks stays blocked in it.
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | previous.sa_flags & (libc::SA_NODEFER | libc::SA_RESTART);
     // Somebody else may have installed another one in between.
-    publish(&exchange(Some(&action))?);
-    // Release: pairs with the load above: who finds it installed finds it working.
-    INSTALLED.store(true, Release);
+    publish(&exchange(Some(&own_action(&previous)))?);
     Ok(())
+}
+
+/// The action that takes the place of `previous`. What that one blocks stays blocked in it.
+fn own_action(previous: &libc::sigaction) -> libc::sigaction {
+    let inherited = libc::SA_NODEFER | libc::SA_RESTART;
+    let flags = match previous.sa_sigaction {
+        libc::SIG_DFL => libc::SA_ONSTACK | previous.sa_flags & inherited,
+        // An ignored signal interrupts no system call.
+        libc::SIG_IGN => libc::SA_ONSTACK | libc::SA_RESTART | previous.sa_flags & inherited,
+        // On the stack for which the handler was written.
+        _ => previous.sa_flags & (libc::SA_ONSTACK | inherited),
+    };
+    let mut action = *previous;
+    action.sa_sigaction = own_address();
+    action.sa_flags = libc::SA_SIGINFO | flags;
+    action
 }
 
 fn own_address() -> libc::sighandler_t {
@@ -64,20 +76,26 @@ fn exchange(action: Option<&libc::sigaction>) -> Result<libc::sigaction, Failure
     Ok(unsafe { before.assume_init() })
 }
 
-/// Makes an action the one that faults of others go on to, unless it is our own: another thread may be installing too.
+/// Makes an action the one that faults of others go on to, unless it is our own.
 fn publish(previous: &libc::sigaction) {
-    // Acquire: pairs with the store below.
-    let known = PREVIOUS.load(Acquire);
+    // Relaxed: stored by this thread or under the mutex, or null.
+    let known = PREVIOUS.load(Relaxed);
     // SAFETY: null, or leaked and unchanging (invariant).
     let known = unsafe { known.as_ref() };
-    let is_known = known.is_some_and(|known| known.sa_sigaction == previous.sa_sigaction);
-    if previous.sa_sigaction != own_address() && !is_known {
-        // Release: pairs with the load in `pass_on`.
-        PREVIOUS.store(Box::leak(Box::new(*previous)), Release);
-    }
+    // The handler looks at these two fields only.
+    let is_known = known.is_some_and(|known| {
+        known.sa_sigaction == previous.sa_sigaction && known.sa_flags == previous.sa_flags
+    });
+    let new = match previous.sa_sigaction {
+        libc::SIG_DFL => null_mut(),
+        handler if handler == own_address() || is_known => return,
+        _ => Box::leak(Box::new(*previous)),
+    };
+    // Release: pairs with the load in `take_previous`.
+    PREVIOUS.store(new, Release);
 }
 
-/// Async-signal-safe: atomics, mmap(2), sigaction(2), raise(3). Nothing in it panics.
+/// Async-signal-safe: atomics, mincore(2), mmap(2), sigaction(2), raise(3). Nothing in it panics.
 extern "C" fn on_sigbus(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let errno = Errno::last_raw();
     if !replace_missing(info) {
@@ -100,16 +118,80 @@ fn replace_missing(info: *mut siginfo_t) -> bool {
     let page = PAGE.load(Relaxed);
     // A mapping starts at a page, so this is inside.
     let from = address & !(page - 1);
-    let end = mapping.start.wrapping_add(mapping.bytes).wrapping_add(page - 1) & !(page - 1);
-    mapping.note_missing(from.wrapping_sub(mapping.start));
+    let next = from.wrapping_add(page);
+    let end = mapping.end_of_file_pages(page);
+    // Either the file ended before this page; then all that follows is missing as well, and thousands of pages apart would be
+    // as many signals and mappings. Or the file system had no page for this place; then what follows may stand.
+    let until = if next < end && !is_any_present(&mapping, next, end, page) { end } else { next };
+    mapping.note_missing(from);
     let protection = if mapping.writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE;
-    // To the end: the file ended before this page, so what follows is missing as well, and thousands of pages apart would be
-    // as many signals and mappings. What stands before stays, and keeps the life lock.
+    // What stands before stays, and keeps the life lock.
     // SAFETY: inside one of our mappings, which this thread is using, so that it is not unmapped meanwhile (`ranges`); its
     // memory is outside the abstract machine, and zeros are what a peer could have written.
-    let mapped = unsafe { libc::mmap(without_provenance_mut(from), end.wrapping_sub(from), protection, flags, -1, 0) };
-    mapped != libc::MAP_FAILED
+    let mapped = unsafe { libc::mmap(without_provenance_mut(from), until.wrapping_sub(from), protection, flags, -1, 0) };
+    if mapped == libc::MAP_FAILED {
+        return false;
+    }
+    if until == end {
+        mapping.note_zeros(from);
+    }
+    true
+}
+
+/// Whether a page of `from .. end` is in memory. Without a right to write to the file the kernel says so of every page.
+fn is_any_present(mapping: &Mapping, from: usize, end: usize, page: usize) -> bool {
+    // Where it was the last time, so that a file full of holes is not searched at every one.
+    let known = mapping.present();
+    if (from..end).contains(&known) && first_present(known, known.wrapping_add(page), page).is_some() {
+        return true;
+    }
+    let first = first_present(from, end, page);
+    first.inspect(|&place| mapping.note_present(place)).is_some()
+}
+
+/// The first page of `from .. end` that is in memory, both at the start of one.
+fn first_present(mut from: usize, end: usize, page: usize) -> Option<usize> {
+    // A handler's stack is small.
+    let mut answers = [0_u8; 256];
+    while from < end {
+        let bytes = end.wrapping_sub(from).min(answers.len() * page);
+        // SAFETY: fills one byte per page, of which there are at most as many as `answers` has; touches no other memory.
+        let result = unsafe { libc::mincore(without_provenance_mut(from), bytes, answers.as_mut_ptr()) };
+        if result != 0 {
+            // Not known: what may stand there stays.
+            return Some(from);
+        }
+        if let Some(at) = answers.iter().take(bytes / page).position(|answer| answer & 1 != 0) {
+            return Some(from.wrapping_add(at * page));
+        }
+        from = from.wrapping_add(bytes);
+    }
+    None
+}
+
+/// Stands in the last bytes of a signal's information while the previous handler has it. The kernel, which uses fewer, left
+/// zeros there. Nothing that a thread keeps would do: a handler may leave by a jump, and never come back.
+const PASSED_ON: [u8; 8] = *b"\x93shmtype";
+
+fn mark(info: *mut siginfo_t) -> *mut [u8; 8] {
+    info.wrapping_add(1).cast::<[u8; 8]>().wrapping_sub(1)
+}
+
+/// The action to go on to. One for a single signal gives way to the default.
+fn take_previous() -> Option<&'static libc::sigaction> {
+    loop {
+        // Acquire: pairs with the store in `publish`.
+        let place = PREVIOUS.load(Acquire);
+        // SAFETY: null, or leaked and unchanging (invariant).
+        let previous = unsafe { place.as_ref() }?;
+        if previous.sa_flags & libc::SA_RESETHAND == 0
+            // Release: as in `publish`; null has nothing to show. Acquire: as above.
+            || PREVIOUS.compare_exchange(place, null_mut(), AcqRel, Relaxed).is_ok()
+        {
+            return Some(previous);
+        }
+    }
 }
 
 /// Lets happen what would have happened without this handler.
@@ -118,10 +200,11 @@ fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let code = unsafe { (*info).si_code };
     // Faults of the thread itself: they come again. Others were sent, or are a report of broken memory elsewhere.
     let comes_again = (libc::BUS_ADRALN..=libc::BUS_MCEERR_AR).contains(&code);
-    // Acquire: pairs with the store in `publish`.
-    let previous = PREVIOUS.load(Acquire);
-    // SAFETY: null, or leaked and unchanging (invariant).
-    let previous = unsafe { previous.as_ref() };
+    let mark = mark(info);
+    // SAFETY: the last bytes of the `siginfo_t`, which are those of this thread's stack.
+    let is_back = unsafe { mark.read() } == PASSED_ON;
+    // A handler that was installed anew may go on to this one, and this one to it.
+    let previous = if is_back { None } else { take_previous() };
     let handler = previous.map_or(libc::SIG_DFL, |previous| previous.sa_sigaction);
     match (previous, handler) {
         // The kernel lets nobody ignore a fault.
@@ -134,9 +217,8 @@ fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
             }
         }
         (Some(previous), handler) => {
-            if previous.sa_flags & libc::SA_RESETHAND != 0 {
-                restore_default();
-            }
+            // SAFETY: as above.
+            unsafe { mark.write(PASSED_ON) };
             let handler = with_exposed_provenance::<()>(handler);
             if previous.sa_flags & libc::SA_SIGINFO == 0 {
                 // SAFETY: whoever installed it without SA_SIGINFO promised the kernel a function of this type.
@@ -147,7 +229,20 @@ fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
                 let handler = unsafe { core::mem::transmute::<*const (), HandlerWithInfo>(handler) };
                 handler(signal, info, context);
             }
+            // SAFETY: as above.
+            unsafe { mark.write([0; 8]) };
+            stay(previous);
         }
+    }
+}
+
+/// Takes the place of the default action that the previous handler left, as that of the runtime does for every signal that is
+/// not its own. From now on that default is what signals of others go on to, so that a fault that comes again ends the process.
+fn stay(previous: &libc::sigaction) {
+    if exchange(None).is_ok_and(|now| now.sa_sigaction == libc::SIG_DFL) {
+        // Release: as in `publish`.
+        PREVIOUS.store(null_mut(), Release);
+        let _ = exchange(Some(&own_action(previous)));
     }
 }
 
