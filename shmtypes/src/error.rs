@@ -132,7 +132,8 @@ pub enum ErrorKind {
     Truncated {
         /// The length that the segment has by its header, or the least length of any segment.
         expected: u64,
-        /// The length of the file; later, the greatest that it can have had, in whole pages.
+        /// The length of the file. Under the guard a guess: where the first page that was found missing starts. The file is
+        /// longer if the file system had no memory for that page.
         found: u64,
     },
     /// The segment has holes: reading them could end in SIGBUS on a full file system. This crate makes none.
@@ -448,7 +449,7 @@ impl fmt::Display for ErrorKind {
             Self::UnknownFeatures { bits } => write!(f, "it needs features that this program lacks: {bits:#x}"),
             Self::Corrupt { field, value } => write!(f, "the header's {field} cannot be {value}"),
             Self::Truncated { expected, found } => {
-                write!(f, "the file has {found} bytes and should have {expected}")
+                write!(f, "only {found} of its {expected} bytes are there")
             }
             Self::Sparse { bytes, reserved } => {
                 write!(f, "only {reserved} of its {bytes} bytes are reserved on the file system")

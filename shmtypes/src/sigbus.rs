@@ -27,7 +27,8 @@
 //!
 //! It installs a handler for SIGBUS for the whole process. When a thread touches a missing page of a mapping of this crate,
 //! [compat](crate::compat) blocks included, the handler maps private zeros from there to the end of the mapping, marks the
-//! mapping, and lets the thread go on. Every method of its handles that returns a `Result` and reads or writes elements
+//! mapping, and lets the thread go on. (If a later page is in memory, the file was not cut: a page that was never written, or
+//! was given back, found no memory on a full file system. Then zeros take the place of that page only.) Every method of its handles that returns a `Result` and reads or writes elements
 //! answers [`ErrorKind::Truncated`](crate::ErrorKind::Truncated) from then on, starting with the call that met the missing
 //! page. It stays so if the file grows again: attach anew. Mappings made before the guard was installed are covered, and
 //! so is a forked child; exec ends it.
@@ -36,22 +37,33 @@
 //!
 //! # What it does not
 //!
-//! * **Infallible accesses say nothing.** Views ([`at`](crate::Elements::at)) and atomics read zeros and write to private memory.
+//! * **Infallible accesses say nothing.** Views ([`at`](crate::Elements::at)) and atomics read zeros and write to private memory;
+//!   [`ShmRef::try_get`](crate::ShmRef::try_get) and what else a view gives as a `Result` is about the bytes only.
 //!   So do closures of block operations that are called before the operation ends with its error, and what is read through
 //!   [`as_ptr`](crate::Elements::as_ptr) or `as_slice`. A `get` afterwards tells.
 //! * **The rest of the last page that stands reads as zeros, and nobody notices**: the kernel clears it without a signal. The same
 //!   is true of a file that was cut and grown again between two accesses. A peer that may do this may as well store zeros.
+//!   A small segment whose elements all lie in the remaining page never reports anything.
+//! * **Memory is not free.** Writes to what was cut off allocate private memory, up to the size of the segment.
+//! * **Out of mappings**: if the kernel refuses the handler its zeros (vm.max_map_count), the process ends as before.
 //! * **Memory of others.** Mappings that are not of this crate stay as they are.
 //! * **System calls.** A call such as write(2) to which a program hands the address of a missing page fails with EFAULT.
 //! * **Threads that block SIGBUS** end the process at such a fault: the kernel asks no handler then.
-//! * **Handlers installed later** take its place, unless they chain to it. Calling [`install`] again does not put it back.
+//! * **Handlers installed later** take its place, unless they chain to it. Calling [`install`] again puts it back, before them.
+//!   An earlier handler that installs another one while it has a signal removes the guard, but for the default action, such as
+//!   the Rust runtime's: then the guard stays, and the next signal of others has that action.
 //! * **Huge pages of hugetlbfs** cannot be replaced in part: such a fault ends the process as before.
+//!
+//! Whether a later page is in memory the kernel tells of pages that are not swapped out. What is taken for cut off for that
+//! reason reads as zeros in a mapping that reports the error anyway.
 //!
 //! If the first page of a mapping goes as well, the kernel no longer counts this process among the attached ones.
 
 use crate::error::Result;
 
-/// Installs the guard for this process. Calling it again does nothing.
+/// Installs the guard for this process, unless it is in place.
+///
+/// Not to be called in a signal handler, nor in the child of a process that forked while another thread called it.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) without an operating system (under Miri).

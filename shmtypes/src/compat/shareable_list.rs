@@ -28,12 +28,6 @@ fn wait(turns: &Cell<usize>) -> bool {
     turns.get() <= TURNS
 }
 
-/// The same for one value.
-fn patience() -> impl FnMut() -> bool {
-    let turns = Cell::new(0);
-    move || wait(&turns)
-}
-
 /// A list of fixed length whose values change, also in kind: integers of 64 bits, floats, booleans, text, bytes and
 /// `None`. What a text's slot holds was fixed when the list was made.
 ///
@@ -272,7 +266,7 @@ impl ShareableList {
     #[cold]
     #[inline(never)]
     fn read_again<R>(&self, mut error: ListError, mut read: impl FnMut() -> Result<R, ListError>) -> Result<R> {
-        let mut again = patience();
+        let mut again = self.patience();
         while error.may_pass() && again() {
             match read() {
                 Ok(result) => return Ok(result),
@@ -280,6 +274,12 @@ impl ShareableList {
             }
         }
         Err(self.error(error))
+    }
+
+    /// The same for one value. Not for zeros in the place of what a peer cut off, which do not pass.
+    fn patience(&self) -> impl FnMut() -> bool {
+        let turns = Cell::new(0);
+        move || self.check_whole().is_ok() && wait(&turns)
     }
 
     #[cold]
@@ -305,7 +305,7 @@ impl ShareableList {
     /// [`ErrorKind::List`] with [`ListError::OutOfRange`], [`ListError::Busy`], or what is wrong with the value.
     #[inline]
     pub fn get(&self, index: isize) -> Result<Value> {
-        let value = self.list.get_value_patiently(index, patience(), |error| self.error(error))?;
+        let value = self.list.get_value_patiently(index, self.patience(), |error| self.error(error))?;
         self.whole(value)
     }
 
@@ -315,7 +315,7 @@ impl ShareableList {
     /// As [`get`](Self::get).
     #[inline]
     pub fn get_ref<'s>(&self, index: isize, scratch: &'s mut Vec<u8>) -> Result<ValueRef<'s>> {
-        let value = self.list.get_patiently(index, scratch, patience()).map_err(|error| self.error(error))?;
+        let value = self.list.get_patiently(index, scratch, self.patience()).map_err(|error| self.error(error))?;
         self.whole(value)
     }
 
@@ -364,7 +364,7 @@ impl ShareableList {
                 turns.set(0);
                 visit(index, value)
             },
-            || wait(&turns),
+            || self.check_whole().is_ok() && wait(&turns),
         );
         visited.map_err(|error| self.error(error))?;
         self.check_whole()

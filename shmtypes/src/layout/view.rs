@@ -115,7 +115,8 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, T, M> {
         into_pod(unsafe { access::load(self.place) })
     }
 
-    /// Copies the value out and checks it.
+    /// Copies the value out and checks it. It does not report a truncation: under the guard of [`sigbus`](crate::sigbus) it
+    /// reads zeros then.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidValue`](crate::ErrorKind::InvalidValue) if a peer left bytes there that are no `T`.
@@ -207,7 +208,8 @@ pub trait ShmView<'a, M: AccessMode>: Copy {
         self.place().get()
     }
 
-    /// Copies the whole value out and checks it.
+    /// Copies the whole value out and checks it. It does not report a truncation: under the guard of [`sigbus`](crate::sigbus) it
+    /// reads zeros then.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidValue`](crate::ErrorKind::InvalidValue) if a peer left bytes there that are no valid

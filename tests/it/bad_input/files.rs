@@ -160,7 +160,7 @@ fn a_truncated_file_says_how_long_it_should_be() {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    r#""a": the file has {length} bytes and should have {total} (a process damaged the file; remove it with `unlink` and create it anew)"#
+                    r#""a": only {length} of its {total} bytes are there (a process damaged the file; remove it with `unlink` and create it anew)"#
                 )
             );
         }

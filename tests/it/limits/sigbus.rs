@@ -7,7 +7,7 @@
 )]
 
 use nix::libc;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 use shmtypes::compat::SharedMemory;
 use shmtypes::{Detached, ErrorKind, Persist, ShmArray, sigbus};
@@ -228,6 +228,9 @@ fn an_earlier_handler_for_one_signal_gets_one() {
         sigbus::install().unwrap();
         let folder = Folder::new();
         assert_eq!(touch(foreign_page(&folder)), 0);
+        let array = array(&folder);
+        cut(&folder.file("a"), 2 * PAGE);
+        assert_guarded(&array);
         let place = foreign_page(&folder);
         println!("about to die");
         drop(folder);
@@ -356,5 +359,261 @@ fn huge_pages_are_guarded() {
         assert_eq!(array.get(0).unwrap(), 7);
         assert!(array.sum().is_err());
         assert!(life_lock_is_held(&folder.file("a")));
+    });
+}
+
+/// The action in place for SIGBUS.
+fn action() -> libc::sigaction {
+    let mut action = std::mem::MaybeUninit::uninit();
+    // SAFETY: asks only.
+    assert_eq!(unsafe { libc::sigaction(libc::SIGBUS, std::ptr::null(), action.as_mut_ptr()) }, 0);
+    // SAFETY: filled by the call.
+    unsafe { action.assume_init() }
+}
+
+fn set(handler: SigHandler, flags: SaFlags, mask: SigSet) {
+    // SAFETY: the handlers do what a handler may.
+    unsafe { sigaction(Signal::SIGBUS, &SigAction::new(handler, flags, mask)) }.unwrap();
+}
+
+/// The handler of Rust's runtime gives way to the default action at the first signal that is not its own.
+#[test]
+fn a_signal_that_was_sent_leaves_the_guard_in_place() {
+    dies("a_signal_that_was_sent_leaves_the_guard_in_place", || {
+        assert_ne!(action().sa_sigaction, libc::SIG_DFL, "no handler of the runtime's");
+        sigbus::install().unwrap();
+        let guarded = action();
+        raise(Signal::SIGBUS).unwrap();
+        assert_eq!((action().sa_sigaction, action().sa_flags), (guarded.sa_sigaction, guarded.sa_flags));
+        let folder = Folder::new();
+        let array = array(&folder);
+        cut(&folder.file("a"), 2 * PAGE);
+        assert_guarded(&array);
+        println!("about to die");
+        drop(folder);
+        raise(Signal::SIGBUS).unwrap();
+    });
+}
+
+#[test]
+fn installing_again_puts_the_guard_back() {
+    alone("installing_again_puts_the_guard_back", || {
+        let folder = Folder::new();
+        let array = array(&folder);
+        for handler in [SigHandler::SigDfl, SigHandler::SigIgn, SigHandler::Handler(without_info)] {
+            sigbus::install().unwrap();
+            set(handler, SaFlags::empty(), SigSet::empty());
+        }
+        sigbus::install().unwrap();
+        cut(&folder.file("a"), 2 * PAGE);
+        assert_guarded(&array);
+    });
+}
+
+#[test]
+fn the_action_takes_after_the_one_before() {
+    alone("the_action_takes_after_the_one_before", || {
+        let mask = SigSet::from(Signal::SIGUSR1);
+        let (info, stack, restart) = (libc::SA_SIGINFO, libc::SA_ONSTACK, libc::SA_RESTART);
+        let none = SaFlags::empty();
+        for (handler, flags, expected) in [
+            (SigHandler::SigDfl, none, info | stack),
+            (SigHandler::SigIgn, none, info | stack | restart),
+            (SigHandler::Handler(without_info), none, info),
+            (SigHandler::SigAction(with_info), SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK, info | stack),
+            (SigHandler::Handler(without_info), SaFlags::SA_RESTART | SaFlags::SA_RESETHAND, info | restart),
+            (SigHandler::Handler(without_info), SaFlags::SA_NODEFER, info | libc::SA_NODEFER),
+        ] {
+            set(handler, flags, mask);
+            let before = action();
+            sigbus::install().unwrap();
+            let after = action();
+            assert_ne!(before.sa_sigaction, after.sa_sigaction);
+            // The C library adds a flag of its own.
+            assert_eq!(after.sa_flags & !0x0400_0000, expected, "{handler:?} {flags:?}");
+            // SAFETY: a set that the kernel filled.
+            let blocks = |signal| unsafe { libc::sigismember(&after.sa_mask, signal) };
+            assert_eq!((blocks(libc::SIGUSR1), blocks(libc::SIGUSR2)), (1, 0));
+        }
+    });
+}
+
+static CHAINED: AtomicUsize = AtomicUsize::new(0);
+
+/// A library's handler, which goes on to what was there when it was last installed.
+extern "C" fn chaining(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let next = std::ptr::with_exposed_provenance::<()>(CHAINED.load(Relaxed));
+    assert!(CALLS.fetch_add(1, Relaxed) < 10, "in circles");
+    // SAFETY: the address of a handler with this signature, the guard's.
+    let next: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+        unsafe { std::mem::transmute(next) };
+    next(signal, info, context);
+}
+
+#[test]
+fn two_handlers_that_go_on_to_each_other_end() {
+    dies("two_handlers_that_go_on_to_each_other_end", || {
+        set(SigHandler::SigAction(chaining), SaFlags::SA_SIGINFO, SigSet::empty());
+        sigbus::install().unwrap();
+        CHAINED.store(action().sa_sigaction, Relaxed);
+        set(SigHandler::SigAction(chaining), SaFlags::SA_SIGINFO, SigSet::empty());
+        let folder = Folder::new();
+        let array = array(&folder);
+        cut(&folder.file("a"), 2 * PAGE);
+        assert_guarded(&array);
+        println!("about to die");
+        drop(folder);
+        raise(Signal::SIGBUS).unwrap();
+    });
+}
+
+/// A fault for which the file system had no page looks like a truncation, but what is behind it stands.
+#[test]
+fn pages_that_stand_behind_a_missing_one_stay() {
+    alone("pages_that_stand_behind_a_missing_one_stay", || {
+        sigbus::install().unwrap();
+        let folder = Folder::new();
+        let array = array(&folder);
+        for page in [3, 1, 8] {
+            // As the kernel fills it: number, error, code, padding, address.
+            let mut info = [0_u64; 16];
+            info[0] = libc::SIGBUS as u64;
+            info[1] = libc::BUS_ADRERR as u64;
+            info[2] = array.as_ptr().addr() as u64 + page * PAGE as u64;
+            // SAFETY: a filled `siginfo_t`, sent to this process.
+            let sent = unsafe {
+                libc::syscall(libc::SYS_rt_tgsigqueueinfo, libc::getpid(), libc::gettid(), libc::SIGBUS, &info)
+            };
+            assert_eq!(sent, 0);
+        }
+        assert_guarded(&array);
+        for page in 0..10 {
+            let expected = if [3, 1, 8].contains(&page) { 0 } else { 7 };
+            assert_eq!(touch(array.as_ptr().cast::<u8>().wrapping_add(page * PAGE)), expected, "page {page}");
+        }
+        let message = array.get(0).unwrap_err().to_string();
+        assert!(message.contains("truncated, or no memory left") && !message.contains("unlink"), "{message}");
+    });
+}
+
+#[test]
+fn memory_right_behind_a_mapping_stays_as_it_is() {
+    alone("memory_right_behind_a_mapping_stays_as_it_is", || {
+        sigbus::install().unwrap();
+        let folder = Folder::new();
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // The kernel puts the next mapping into the highest gap into which it fits: below four pages of ours, sooner or later.
+        let (array, behind) = (0..100)
+            .find_map(|_| {
+                let length = NonZeroUsize::new(15 * PAGE).unwrap();
+                // SAFETY: new address space, at an address that the kernel chooses.
+                let start = unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_PRIVATE) }.unwrap();
+                // SAFETY: part of what was mapped above, which nobody refers to.
+                unsafe { munmap(start, 11 * PAGE) }.unwrap();
+                // Not whole pages.
+                let array = folder.options("a").create_with(N - 3, |slots| slots.fill(7_u64)).unwrap();
+                let behind = start.as_ptr().cast::<u8>().wrapping_add(11 * PAGE);
+                (array.as_ptr().wrapping_add(N).addr() == behind.addr()).then_some((array, behind))
+            })
+            .expect("no place right before other memory");
+        // SAFETY: mapped above, and nobody else has it.
+        unsafe { behind.write_bytes(5, 4 * PAGE) };
+        cut(&folder.file("a"), 2 * PAGE);
+        assert!(array.get(N - 4).is_err() && array.to_vec().is_err());
+        assert!((0..4 * PAGE).all(|at| touch(behind.wrapping_add(at)) == 5), "foreign memory was replaced");
+    });
+}
+
+#[test]
+fn what_replaces_a_mapping_for_reading_is_for_reading() {
+    alone("what_replaces_a_mapping_for_reading_is_for_reading", || {
+        sigbus::install().unwrap();
+        let folder = Folder::new();
+        let (array, path) = (array(&folder), folder.file("a"));
+        let read_only = ShmArray::<u64>::options().dir(folder.path()).name("a").open_read_only().unwrap();
+        cut(&path, 2 * PAGE);
+        assert!(array.sum().is_err() && read_only.sum().is_err());
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        for (start, expected) in [(read_only.as_ptr().addr(), "r--p"), (array.as_ptr().addr(), "rw-p")] {
+            // Two pages stand, the header's and the first of the elements.
+            let rest = start + PAGE;
+            let line = maps.lines().find(|line| {
+                let (from, to) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+                let number = |text| usize::from_str_radix(text, 16).unwrap();
+                (number(from)..number(to)).contains(&rest)
+            });
+            assert_eq!(line.unwrap().split(' ').nth(1), Some(expected), "{maps}");
+        }
+    });
+}
+
+#[test]
+fn a_fault_leaves_the_number_of_the_last_error() {
+    alone("a_fault_leaves_the_number_of_the_last_error", || {
+        sigbus::install().unwrap();
+        let folder = Folder::new();
+        let array = array(&folder);
+        cut(&folder.file("a"), 2 * PAGE);
+        let place = array.as_ptr().cast::<u8>().wrapping_add(9 * PAGE);
+        nix::errno::Errno::set_raw(12345);
+        let byte = touch(place);
+        assert_eq!((nix::errno::Errno::last_raw(), byte), (12345, 0));
+        assert_guarded(&array);
+    });
+}
+
+/// Addresses go from segments that are cut to others and back.
+#[test]
+fn memory_of_others_survives_a_churn_of_truncations() {
+    alone("memory_of_others_survives_a_churn_of_truncations", || {
+        sigbus::install().unwrap();
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        let (cuts, verified) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for thread in 0..3 {
+                let cuts = &cuts;
+                scope.spawn(move || {
+                    let folder = Folder::new();
+                    let mut pages = thread;
+                    while std::time::Instant::now() < end {
+                        pages = (pages * 7 + 3) % 19;
+                        let len = (pages + 2) * PAGE / 8;
+                        let array = folder.options("a").create_with(len, |slots| slots.fill(7_u64)).unwrap();
+                        cut(&folder.file("a"), pages * PAGE);
+                        let found = array.to_vec();
+                        assert!(found.is_err() && array.set(len - 1, 9).is_err());
+                        std::fs::remove_file(folder.file("a")).unwrap();
+                        cuts.fetch_add(1, Relaxed);
+                    }
+                });
+            }
+            for _ in 0..2 {
+                let verified = &verified;
+                scope.spawn(move || {
+                    let length = NonZeroUsize::new(9 * PAGE).unwrap();
+                    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+                    while std::time::Instant::now() < end {
+                        // SAFETY: new address space, at an address that the kernel chooses.
+                        let memory =
+                            unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_PRIVATE) }.unwrap();
+                        let start = memory.as_ptr().cast::<u8>();
+                        // SAFETY: mapped above, and nobody else has it.
+                        unsafe { start.write_bytes(5, 9 * PAGE) };
+                        for _ in 0..4 {
+                            assert!(
+                                (0..9 * PAGE).step_by(64).all(|at| touch(start.wrapping_add(at)) == 5),
+                                "overwritten"
+                            );
+                        }
+                        // SAFETY: mapped above, used no more.
+                        unsafe { munmap(memory, 9 * PAGE) }.unwrap();
+                        verified.fetch_add(1, Relaxed);
+                    }
+                });
+            }
+        });
+        let (cuts, verified) = (cuts.into_inner(), verified.into_inner());
+        println!("{cuts} cuts, {verified} mappings verified");
+        assert!(cuts > 100 && verified > 100, "{cuts} cuts, {verified} mappings verified");
     });
 }

@@ -271,8 +271,7 @@ impl Watch {
         // Relaxed: the mark was seen, and a later one is as good.
         let (expected, found) = (self.0.bytes.load(Relaxed) as u64, self.0.missing.load(Relaxed) as u64);
         Error::new(ErrorKind::Truncated { expected, found }).with_hint(
-            "the file was truncated while it was mapped, or no memory was left for a page that was never written; attach anew \
-             to see what stands now",
+            "truncated, or no memory left for a page that was never written; attach anew to see what stands there now",
         )
     }
 }

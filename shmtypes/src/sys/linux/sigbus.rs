@@ -83,9 +83,8 @@ fn publish(previous: &libc::sigaction) {
     // SAFETY: null, or leaked and unchanging (invariant).
     let known = unsafe { known.as_ref() };
     // The handler looks at these two fields only.
-    let is_known = known.is_some_and(|known| {
-        known.sa_sigaction == previous.sa_sigaction && known.sa_flags == previous.sa_flags
-    });
+    let is_known =
+        known.is_some_and(|known| known.sa_sigaction == previous.sa_sigaction && known.sa_flags == previous.sa_flags);
     let new = match previous.sa_sigaction {
         libc::SIG_DFL => null_mut(),
         handler if handler == own_address() || is_known => return,
@@ -129,7 +128,8 @@ fn replace_missing(info: *mut siginfo_t) -> bool {
     // What stands before stays, and keeps the life lock.
     // SAFETY: inside one of our mappings, which this thread is using, so that it is not unmapped meanwhile (`ranges`); its
     // memory is outside the abstract machine, and zeros are what a peer could have written.
-    let mapped = unsafe { libc::mmap(without_provenance_mut(from), until.wrapping_sub(from), protection, flags, -1, 0) };
+    let mapped =
+        unsafe { libc::mmap(without_provenance_mut(from), until.wrapping_sub(from), protection, flags, -1, 0) };
     if mapped == libc::MAP_FAILED {
         return false;
     }
