@@ -480,10 +480,9 @@ fn pages_that_stand_behind_a_missing_one_stay() {
             info[0] = libc::SIGBUS as u64;
             info[1] = libc::BUS_ADRERR as u64;
             info[2] = array.as_ptr().addr() as u64 + page * PAGE as u64;
-            // SAFETY: a filled `siginfo_t`, sent to this process.
-            let sent = unsafe {
-                libc::syscall(libc::SYS_rt_tgsigqueueinfo, libc::getpid(), libc::gettid(), libc::SIGBUS, &info)
-            };
+            let (process, thread) = (nix::unistd::getpid().as_raw(), nix::unistd::gettid().as_raw());
+            // SAFETY: a filled `siginfo_t`, sent to this thread.
+            let sent = unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, process, thread, libc::SIGBUS, &info) };
             assert_eq!(sent, 0);
         }
         assert_guarded(&array);
