@@ -191,6 +191,12 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         self.watch.check()
     }
 
+    /// The same after stores alone.
+    #[inline(always)]
+    pub(crate) fn check_stored(&self) -> Result<()> {
+        self.watch.check_stored()
+    }
+
     #[inline(always)]
     pub(crate) fn count(&self) -> usize {
         self.len

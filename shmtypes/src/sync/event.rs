@@ -98,9 +98,19 @@ impl<'a, M: AccessMode> ShmRef<'a, ShmEvent, M> {
     /// # Errors
     /// [`ErrorKind::TimedOut`] at the deadline. A deadline that has passed asks once.
     pub fn wait_changed(self, seen: u32, deadline: impl Into<Deadline>) -> Result<u32> {
-        let deadline = deadline.into();
+        self.wait_changed_while(seen, deadline.into(), || Ok(()))
+    }
+
+    /// The same, unless `whole` fails: after each look at the count it is asked whether that look was one at the segment.
+    pub(crate) fn wait_changed_while(
+        self,
+        seen: u32,
+        deadline: Deadline,
+        whole: impl Fn() -> Result<()>,
+    ) -> Result<u32> {
         loop {
             let count = self.count();
+            whole()?;
             if count != seen {
                 return Ok(count);
             }

@@ -22,13 +22,14 @@ impl Seen {
     }
 
     /// Waits for a notification that this handle has not seen yet. Of two threads that wait on one handle, the slower one may
-    /// set it back: then the next wait ends without cause, and none is missed.
+    /// set it back: then the next wait ends without cause, and none is missed. Ends with the error of `whole`, if it has one.
     pub(crate) fn wait_changed<M: AccessMode>(
         &self,
         event: ShmRef<'_, ShmEvent, M>,
         deadline: impl Into<Deadline>,
+        whole: impl Fn() -> Result<()>,
     ) -> Result<()> {
-        let count = event.wait_changed(self.load(), deadline)?;
+        let count = event.wait_changed_while(self.load(), deadline.into(), whole)?;
         // Pairs with the acquire in `load`.
         self.0.store(count, Ordering::Release);
         Ok(())

@@ -50,7 +50,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         T: ShmValue,
         M: Writable,
     {
-        if self.store(index, &value) { self.check_whole() } else { Err(Error::out_of_range(index, self.len())) }
+        if self.store(index, &value) { self.check_stored() } else { Err(Error::out_of_range(index, self.len())) }
     }
 
     /// The view of element `index`: for a derived struct its field projections.

@@ -43,9 +43,8 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) at the deadline; a deadline that has passed asks once.
     /// [`ErrorKind::Truncated`](crate::ErrorKind::Truncated) under the guard of [`sigbus`](crate::sigbus).
     pub fn wait_changed(&self, deadline: impl Into<Deadline>) -> Result<()> {
-        let outcome = self.seen.wait_changed(self.event(), deadline);
-        self.check_whole()?;
-        outcome
+        // At every look: the zeros in the place of a count that was cut off never change.
+        self.seen.wait_changed(self.event(), deadline, || self.check_whole())
     }
 
     /// Tells everybody who [waits](Self::wait_changed) that the elements have changed. Who wakes sees what this process

@@ -12,8 +12,8 @@
 use super::super::Access;
 use crate::error::{Error, ErrorKind, Result};
 use core::ptr::null_mut;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, fence};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, compiler_fence, fence};
 
 /// As many as the bits of the word that says which ones are taken.
 const ENTRIES: usize = u64::BITS as usize;
@@ -175,7 +175,8 @@ impl Mapping {
         // Relaxed: the next store publishes it.
         self.entry.missing.fetch_min(page.wrapping_sub(self.start), Relaxed);
         // Release: pairs with the fence in `Watch::is_cut`. The system call that maps the zeros comes later, and they
-        // cannot be read before it: that pairs with the fence in `Watch::check`.
+        // cannot be read before it: that pairs with the fence in `Watch::check`. What this thread goes on with comes after
+        // it in program order: that pairs with the fence in `Watch::check_stored`.
         LOST.0.store(true, Release);
     }
 
@@ -251,9 +252,19 @@ impl Watch {
     /// An error if anything of the mapping was found missing, by what was read or written before this call.
     #[inline(always)]
     pub(crate) fn check(self) -> Result<()> {
-        // Acquire: keeps the accesses before it before the load. If one of them met the zeros that a handler mapped, on this
-        // thread or another, the handler's note is seen: it came before the zeros (`Mapping::note_missing`).
+        // Acquire: keeps the loads before it before the one below. If one of them met the zeros that a handler mapped, on
+        // another thread, the handler's note is seen: it came before the zeros (`Mapping::note_missing`).
         fence(Acquire);
+        self.check_stored()
+    }
+
+    /// The same by what this thread wrote before this call. What another thread was told meanwhile may be missed: then the
+    /// store was lost as one right before the truncation is.
+    #[inline(always)]
+    pub(crate) fn check_stored(self) -> Result<()> {
+        // SeqCst: keeps the accesses before it, stores too, before the load below, for a handler on this thread, which noted
+        // what it found before it let the access go on.
+        compiler_fence(SeqCst);
         // No call on the way that comes back to a loop: it would cost the registers that hold floats.
         if LOST.0.load(Relaxed) && self.is_cut() { Err(self.error()) } else { Ok(()) }
     }
@@ -279,7 +290,6 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicUsize;
 
     fn place(start: usize) -> *const u8 {
         core::ptr::without_provenance(start)
@@ -308,36 +318,40 @@ mod tests {
 
     #[test]
     fn entries_that_come_and_go_are_never_seen_in_parts() {
-        // Every mapping is as long as its start says; a mix of two would not be.
-        let done = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
+        // Every mapping is as long as its start says; a mix of two would not be. The writers go on until the reader has met
+        // enough of them, which takes it a part of the scans that it is given.
+        const ENOUGH: usize = 100_000;
+        let done = AtomicBool::new(false);
+        let seen = std::thread::scope(|scope| {
             for thread in 1..=2_usize {
                 let done = &done;
                 scope.spawn(move || {
-                    for round in 1..=100_000_usize {
-                        let bytes = round % 1000 + 1;
-                        let registration = Registration::new(
-                            place(2 * FAR + thread * (1 << 40) + (bytes << 20)),
-                            bytes,
-                            Access::ReadWrite,
-                        );
+                    for bytes in (1..=1000_usize).cycle() {
+                        let place = place(2 * FAR + thread * (1 << 40) + (bytes << 20));
+                        let registration = Registration::new(place, bytes, Access::ReadWrite);
                         assert!(registration.watch().check().is_ok());
+                        if done.load(Relaxed) {
+                            break;
+                        }
                     }
-                    done.fetch_add(1, Release);
                 });
             }
             let mut seen = 0_usize;
-            while done.load(Acquire) < 2 {
-                for entry in &FIRST.entries {
-                    if let Some(mapping) = entry.read()
-                        && mapping.start > 2 * FAR
-                    {
-                        assert_eq!((mapping.start >> 20) & 0xfffff, mapping.bytes);
-                        seen += 1;
-                    }
+            let mut mixed = 0_usize;
+            for _ in 0..2_000_000 {
+                for mapping in FIRST.entries.iter().filter_map(Entry::read).filter(|mapping| mapping.start > 2 * FAR) {
+                    mixed += usize::from((mapping.start >> 20) & 0xfffff != mapping.bytes);
+                    seen += 1;
+                }
+                if seen >= ENOUGH {
+                    break;
                 }
             }
-            assert!(seen >= 100, "only {seen} entries were seen while they stood");
+            // Before any assertion, or a failure would leave the writers running.
+            done.store(true, Relaxed);
+            assert_eq!(mixed, 0, "of {seen}");
+            seen
         });
+        assert!(seen >= ENOUGH, "only {seen} entries were seen while they stood");
     }
 }
