@@ -28,10 +28,11 @@
 //! It installs a handler for SIGBUS for the whole process. When a thread touches a missing page of a mapping of this crate,
 //! [compat](crate::compat) blocks included, the handler maps private zeros from there to the end of the mapping, marks the
 //! mapping, and lets the thread go on. (If a later page is in memory, the file was not cut: a page that was never written, or
-//! was given back, found no memory on a full file system. Then zeros take the place of that page only.) Every method of its handles that returns a `Result` and reads or writes elements
-//! answers [`ErrorKind::Truncated`](crate::ErrorKind::Truncated) from then on, starting with the call that met the missing
-//! page. It stays so if the file grows again: attach anew. Mappings made before the guard was installed are covered, and
-//! so is a forked child; exec ends it.
+//! was given back, found no memory on a full file system. Then zeros take the place of that page only.) Every method of its
+//! handles that returns a `Result` and reads or writes elements answers
+//! [`ErrorKind::Truncated`](crate::ErrorKind::Truncated) from then on, starting with the call that met the missing page. It
+//! stays so if the file grows again: attach anew. Mappings made before the guard was installed are covered, and so is a
+//! forked child; exec ends it.
 //!
 //! Any other SIGBUS goes to the handler that was there before, or ends the process as it would have.
 //!
@@ -45,10 +46,14 @@
 //!   is true of a file that was cut and grown again between two accesses. A peer that may do this may as well store zeros.
 //!   A small segment whose elements all lie in the remaining page never reports anything.
 //! * **Memory is not free.** Writes to what was cut off allocate private memory, up to the size of the segment.
-//! * **Out of mappings**: if the kernel refuses the handler its zeros (vm.max_map_count), the process ends as before.
+//! * **Out of mappings**: if the kernel refuses the handler its zeros (vm.max_map_count, vm.overcommit_memory=2, a limit on
+//!   locked memory), the process ends as before.
 //! * **Memory of others.** Mappings that are not of this crate stay as they are.
 //! * **System calls.** A call such as write(2) to which a program hands the address of a missing page fails with EFAULT.
-//! * **Threads that block SIGBUS** end the process at such a fault: the kernel asks no handler then.
+//! * **Threads that block SIGBUS** end the process at such a fault: the kernel asks no handler then. So does a handler of another
+//!   signal that touches a missing page while it interrupts this one.
+//! * **A store beside the truncation** may be lost and not reported by that call, on the thread that did not meet the missing page
+//!   itself, as is one right before the truncation. The next call reports it.
 //! * **Handlers installed later** take its place, unless they chain to it. Calling [`install`] again puts it back, before them.
 //!   An earlier handler that installs another one while it has a signal removes the guard, but for the default action, such as
 //!   the Rust runtime's: then the guard stays, and the next signal of others has that action.
