@@ -3,7 +3,7 @@
 use core::fmt;
 use shmtypes_compat::list::ListError;
 use shmtypes_compat::name::NameError;
-use shmtypes_compat::pickle::PickleError;
+use shmtypes_compat::pickle::{PickleError, PickleErrorKind};
 
 /// Anything that goes wrong in this crate.
 ///
@@ -345,6 +345,8 @@ impl Error {
             K::SizeOverflow { .. } => "OverflowError",
             // What glibc does not open, or the kernel does not map; an empty file Python refuses itself.
             K::NotASegment { found } if *found != "an empty file" => "OSError",
+            // Cut between two instructions, and not inside one.
+            K::Pickle(error) if *error.kind() == PickleErrorKind::Truncated && error.opcode().is_none() => "EOFError",
             K::Pickle(_) => "pickle.UnpicklingError",
             K::InvalidName { .. }
             | K::InvalidOptions { .. }

@@ -124,6 +124,26 @@ fn block_owner() -> u32 {
 }
 
 #[test]
+fn a_pickle_that_was_cut_is_the_error_that_python_raises() {
+    with_each(|interpreter| {
+        let scratch = Scratch::new();
+        let block = SharedMemory::create_named(&scratch.name("block"), 8).unwrap();
+        let mut python = Python::start(interpreter);
+        for protocol in 0..=5 {
+            let pickled = block.to_pickle(protocol).unwrap();
+            for end in 0..pickled.len() {
+                let ours = SharedMemory::from_pickle(&pickled[..end]).unwrap_err();
+                let theirs = python.ask(&json!({"op": "unpickle", "key": "b", "hex": hex(&pickled[..end])}));
+                let raised = theirs["err"]["type"].as_str().unwrap();
+                let raised = raised.trim_start_matches("builtins.").replace("_pickle.", "pickle.");
+                assert_eq!(raised, ours.python_exception(), "{protocol}, {end}: {ours}, {theirs}");
+            }
+        }
+        python.end();
+    });
+}
+
+#[test]
 fn what_a_pickle_does_not_say_is_said_by_options() {
     with_each(|interpreter| {
         let scratch = Scratch::new();

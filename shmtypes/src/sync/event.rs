@@ -70,12 +70,14 @@ impl ShmEvent {
 
 // SAFETY: transparent over an atomic integer: no padding, no pointers, no drop glue. `Schema::of` records the size and
 // alignment.
+#[diagnostic::do_not_recommend]
 unsafe impl ShmLayout for ShmEvent {
     const SCHEMA: Schema = Schema::of::<Self>(Kind::Event);
     type View<'a, M: AccessMode> = ShmRef<'a, Self, M>;
 }
 
 // SAFETY: zero is a count.
+#[diagnostic::do_not_recommend]
 unsafe impl ShmZero for ShmEvent {}
 
 impl<'a, M: AccessMode> ShmRef<'a, ShmEvent, M> {

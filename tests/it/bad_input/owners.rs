@@ -13,7 +13,10 @@ fn as_stranger(arguments: &[&str]) -> Vec<String> {
     // At a path that every user can reach.
     let reachable = Folder::below(&std::env::temp_dir());
     fs::set_permissions(reachable.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::copy(crate::INPUT, reachable.file("peer")).unwrap();
+    // By another process: a child that another test is just starting would inherit a descriptor for writing from this one, and
+    // a program that anybody may write cannot be executed.
+    let copied = Command::new("cp").arg(crate::INPUT).arg(reachable.file("peer")).status().expect("cp");
+    assert!(copied.success(), "cp: {copied}");
     let user = STRANGER.to_string();
     let output = Command::new("setpriv")
         .args(["--reuid", &user, "--regid", &user, "--clear-groups"])

@@ -221,7 +221,10 @@ impl<T: ShmLayout> NdArrayOptions<T> {
 
 /// Where an array that starts `offset` bytes into a block ends.
 pub(super) fn end<T>(shape: &[usize], offset: usize) -> Result<usize> {
-    let overflow = || Error::new(ErrorKind::SizeOverflow { elements: usize::MAX, element_size: size_of::<T>() });
+    let overflow = || {
+        let elements = elements(shape).unwrap_or(usize::MAX);
+        Error::new(ErrorKind::SizeOverflow { elements, element_size: size_of::<T>() })
+    };
     // Also of an array without elements: strides are products of lengths.
     extent(shape.iter().map(|&length| length as u64), size_of::<T>() as u64).ok_or_else(overflow)?;
     let len = elements(shape).ok_or_else(overflow)?;
