@@ -202,6 +202,8 @@ fn goes_on_to(handler: SigHandler, flags: SaFlags) {
         assert_eq!((CALLS.load(Relaxed), ADDRESS.load(Relaxed)), (call + 1, place.addr()));
     }
     cut(&folder.file("a"), 2 * PAGE);
+    // Before what might end the process.
+    drop(folder);
     assert_guarded(&array);
     assert_eq!(CALLS.load(Relaxed), 3, "a known address went to the earlier handler");
 }
@@ -425,6 +427,8 @@ fn installing_again_puts_the_guard_back() {
         }
         sigbus::install().unwrap();
         cut(&folder.file("a"), 2 * PAGE);
+        // Before what might end the process.
+        drop(folder);
         assert_guarded(&array);
     });
 }
@@ -479,9 +483,9 @@ fn two_handlers_that_go_on_to_each_other_end() {
         let folder = Folder::new();
         let array = array(&folder);
         cut(&folder.file("a"), 2 * PAGE);
+        drop(folder);
         assert_guarded(&array);
         println!("about to die");
-        drop(folder);
         raise(Signal::SIGBUS).unwrap();
     });
 }
