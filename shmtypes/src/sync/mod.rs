@@ -14,6 +14,7 @@
 
 mod deadline;
 mod event;
+mod lock;
 mod seen;
 
 pub use deadline::Deadline;

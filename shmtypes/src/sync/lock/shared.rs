@@ -1,0 +1,244 @@
+//! A lock that many participants hold for reading, or one for writing.
+//!
+//! Every slot has a count of its own ("distributed" readers): the generation of the slot's owner in the upper half, the
+//! number of its threads that read in the lower one. So readers of different processes write to different words, and what
+//! a killed reader leaves behind can be told from what live ones hold, and be taken away.
+//!
+//! * A reader counts itself in, then looks for a writer; if there is one, it counts itself out again and waits.
+//! * A writer takes the writer's word, then waits for every count to become 0.
+//!
+//! Both write one word and then read another (store buffering, as in Dekker's algorithm): these accesses are `SeqCst`, so
+//! that not both can miss each other.
+//!
+//! 1. Writers go first: a reader that comes after a writer has taken its word waits for it. So a thread that reads and
+//!    reads once more while a writer waits blocks itself, as with `std::sync::RwLock`.
+//! 2. A reader that finds the writer dead frees the word and leaves word of it ([`DIED`]): readers then find the lock
+//!    poisoned, and the next writer gets [`Found::OwnerDied`].
+//! 3. The death of a reader harms nothing and is told to nobody.
+
+use super::exclusive::{self, Held};
+use super::word::{ATTEMPTS, DIED, Found, POISONED, Patience, Peers, Refusal, WAITERS, Wake, Word};
+use crate::error::{Error, ErrorKind};
+use crate::participants::Identity;
+use core::hint;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+
+/// The number of readers in a count; the rest is the generation.
+const READERS: u64 = u32::MAX as u64;
+
+/// The two halves of the lock.
+pub(crate) trait Words {
+    type Word: Word;
+
+    fn writer(&self) -> Self::Word;
+
+    /// The count of a slot.
+    fn count(&self, slot: u32) -> Option<Self::Word>;
+
+    /// How many slots have counts.
+    fn slots(&self) -> u32;
+}
+
+fn generation_bits(me: Identity) -> u64 {
+    u64::from(me.generation()) << 32
+}
+
+/// Whose count this is; nobody's if nobody reads.
+fn reader(slot: u32, count: u64) -> Option<Identity> {
+    if count & READERS == 0 { None } else { Identity::from_bits(count & !READERS | u64::from(slot + 1)) }
+}
+
+/// Takes the lock for reading.
+#[inline(always)]
+pub(crate) fn read<W: Words>(
+    words: &W,
+    me: Identity,
+    peers: &impl Peers,
+    patience: &mut impl Patience,
+) -> Result<Found, Refusal> {
+    let Some(count) = words.count(me.slot()) else { return Err(no_count(words.slots())) };
+    count_in(count, me)?;
+    W::Word::after_exchange();
+    // SeqCst: not both this load and those in `drain` can come too early. Acquire in it: pairs with the release of the
+    // last writer.
+    let seen = words.writer().load(SeqCst);
+    if seen == 0 {
+        return Ok(Found::Whole);
+    }
+    if Identity::from_bits(seen).is_none() {
+        return Ok(if seen & (DIED | POISONED) == 0 { Found::Whole } else { Found::Poisoned });
+    }
+    read_after_writer(words, count, me, peers, patience)
+}
+
+#[cold]
+fn no_count(slots: u32) -> Refusal {
+    Error::new(ErrorKind::SlotsExhausted { slots }).into()
+}
+
+/// There is a writer, and `me` has counted itself in.
+#[cold]
+fn read_after_writer<W: Words>(
+    words: &W,
+    count: W::Word,
+    me: Identity,
+    peers: &impl Peers,
+    patience: &mut impl Patience,
+) -> Result<Found, Refusal> {
+    let writer = words.writer();
+    let mut spins = patience.spins();
+    loop {
+        count_out(count, me);
+        count.wake(Wake::All);
+        loop {
+            let seen = writer.load(Relaxed);
+            let Some(holder) = Identity::from_bits(seen) else { break };
+            if spins > 0 {
+                spins -= 1;
+                hint::spin_loop();
+                continue;
+            }
+            if let Held::ByTheDead = exclusive::wait_for(writer, seen, holder, peers, patience)? {
+                // Acquire: as in `exclusive::take`. (Release with it: who takes the word next must see what was before.)
+                if writer.compare_exchange(seen | WAITERS, DIED | POISONED, SeqCst, Relaxed).is_ok() {
+                    writer.wake(Wake::All);
+                }
+            }
+        }
+        count_in(count, me)?;
+        W::Word::after_exchange();
+        // SeqCst: as in `read`.
+        let seen = writer.load(SeqCst);
+        if Identity::from_bits(seen).is_none() {
+            return Ok(if seen & (DIED | POISONED) == 0 { Found::Whole } else { Found::Poisoned });
+        }
+        spins = spins.saturating_sub(1);
+        if spins == 0 && patience.slice().is_none() {
+            count_out(count, me);
+            count.wake(Wake::All);
+            return Err(Refusal::Contended);
+        }
+    }
+}
+
+/// Counts one more thread of `me`.
+#[inline(always)]
+fn count_in(count: impl Word, me: Identity) -> Result<(), Refusal> {
+    let mut seen = count.load(Relaxed);
+    for _ in 0..ATTEMPTS {
+        let next = if seen & !READERS == generation_bits(me) {
+            if seen & READERS == READERS {
+                return Err(Error::new(ErrorKind::Busy).into());
+            }
+            seen + 1
+        } else {
+            // What another owner of the slot left behind.
+            generation_bits(me) | 1
+        };
+        match count.compare_exchange(seen, next, SeqCst, Relaxed) {
+            Ok(_) => return Ok(()),
+            Err(other) => seen = other,
+        }
+    }
+    Err(Refusal::Contended)
+}
+
+/// Counts one thread less.
+#[inline(always)]
+fn count_out(count: impl Word, me: Identity) {
+    let mut seen = count.load(Relaxed);
+    for _ in 0..ATTEMPTS {
+        if seen & !READERS != generation_bits(me) || seen & READERS == 0 {
+            // Somebody has scribbled, or taken this participant for dead.
+            return;
+        }
+        // SeqCst for the look at the writer that follows. Release in it: pairs with the acquire in `drain`, so that what was
+        // read is not yet overwritten.
+        match count.compare_exchange(seen, seen - 1, SeqCst, Relaxed) {
+            Ok(_) => return,
+            Err(other) => seen = other,
+        }
+    }
+}
+
+/// Ends reading.
+#[inline(always)]
+pub(crate) fn release_read<W: Words>(words: &W, me: Identity) {
+    let Some(count) = words.count(me.slot()) else { return };
+    count_out(count, me);
+    W::Word::after_exchange();
+    // SeqCst: either this load sees the writer, or the writer's load in `drain` sees the count that went down.
+    if words.writer().load(SeqCst) != 0 {
+        count.wake(Wake::All);
+    }
+}
+
+/// Takes the lock for writing.
+#[inline(always)]
+pub(crate) fn write<W: Words>(
+    words: &W,
+    me: Identity,
+    peers: &impl Peers,
+    patience: &mut impl Patience,
+) -> Result<Found, Refusal> {
+    let writer = words.writer();
+    let found =
+        if exclusive::try_take(writer, me) { Found::Whole } else { exclusive::take(writer, me, peers, patience)? };
+    W::Word::after_exchange();
+    for slot in 0..words.slots() {
+        let Some(count) = words.count(slot) else { break };
+        // SeqCst: not both this load and that in `read` can come too early. Acquire in it: pairs with the release in
+        // `count_out`.
+        if count.load(SeqCst) & READERS != 0
+            && let Err(refusal) = drain(count, slot, peers, patience)
+        {
+            let left = match found {
+                Found::Whole => 0,
+                Found::Poisoned => POISONED,
+                Found::OwnerDied => POISONED | DIED,
+            };
+            exclusive::release(writer, me, left, Wake::All);
+            return Err(refusal);
+        }
+    }
+    Ok(found)
+}
+
+/// Waits until nobody reads through this slot.
+#[cold]
+fn drain(
+    count: impl Word,
+    slot: u32,
+    peers: &impl Peers,
+    patience: &mut impl Patience,
+) -> Result<(), Refusal> {
+    let mut spins = patience.spins();
+    loop {
+        // SeqCst: as in `write`.
+        let seen = count.load(SeqCst);
+        let Some(holder) = reader(slot, seen) else { return Ok(()) };
+        if spins > 0 {
+            spins -= 1;
+            hint::spin_loop();
+            continue;
+        }
+        let slice = patience.slice();
+        if let Some(slice) = slice
+            && !count.sleep(seen, slice)?
+        {
+            continue;
+        }
+        if peers.is_dead(holder)? {
+            // Acquire: as in `exclusive::take`. Relaxed on failure: looked at anew.
+            _ = count.compare_exchange(seen, seen & !READERS, Acquire, Relaxed);
+        } else if slice.is_none() {
+            return Err(Refusal::Held(holder));
+        }
+    }
+}
+
+/// Ends writing; `left` as in [`exclusive::release`].
+#[inline(always)]
+pub(crate) fn release_write(words: &impl Words, me: Identity, left: u64) {
+    exclusive::release(words.writer(), me, left, Wake::All);
+}

@@ -1,0 +1,94 @@
+//! The word that says who holds a lock, and what the algorithms need of the world around it.
+//!
+//! ```text
+//! bit  63            32 31      30     29         10..29   0..10
+//!      generation       WAITERS DIED   POISONED   0        slot + 1, or 0: nobody
+//! ```
+//!
+//! The algorithms in [`exclusive`](super::exclusive) and [`shared`](super::shared) are written against the three traits
+//! below, so that the models of `models` run the very same code over loom's atomics.
+
+use crate::error::Result;
+use crate::participants::Identity;
+use core::sync::atomic::Ordering;
+use core::time::Duration;
+
+/// Nobody holds it, and nothing is wrong with it.
+pub(crate) const FREE: u64 = 0;
+/// Somebody may sleep on this word: who lets go of it wakes.
+pub(crate) const WAITERS: u64 = 1 << 31;
+/// The last holder died, and nobody who could repair has been told yet.
+pub(crate) const DIED: u64 = 1 << 30;
+/// A holder died or panicked, and nobody has said since that what the lock protects is whole.
+pub(crate) const POISONED: u64 = 1 << 29;
+
+/// How often an exchange is tried of which nobody but this thread's own process should be in the way: a peer that scribbles
+/// must not keep it here for ever.
+pub(crate) const ATTEMPTS: u32 = 10_000;
+
+/// How many threads to wake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    One,
+    All,
+}
+
+/// 64 bits that participants change and sleep on.
+pub(crate) trait Word: Copy {
+    fn load(self, order: Ordering) -> u64;
+
+    fn compare_exchange(self, current: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64>;
+
+    /// Orders an exchange with `SeqCst` before a later load with `SeqCst` of another word, for tools that know no total
+    /// order of such accesses. Where the accesses themselves do that, there is nothing to do.
+    fn after_exchange();
+
+    /// Sleeps while the lower half is that of `expected`, for `slice` at most, and says whether that time has passed. May
+    /// return for no reason.
+    fn sleep(self, expected: u64, slice: Duration) -> Result<bool>;
+
+    fn wake(self, how_many: Wake);
+}
+
+/// Those who take part.
+pub(crate) trait Peers {
+    /// Whether a holder is gone for good.
+    fn is_dead(&self, holder: Identity) -> Result<bool>;
+}
+
+/// How long a call may wait.
+pub(crate) trait Patience {
+    /// How long to sleep at most before looking again; `None` when the time is up.
+    fn slice(&mut self) -> Option<Duration>;
+
+    /// How often to look before sleeping for the first time.
+    fn spins(&self) -> u32;
+}
+
+/// What the new holder must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// All is well.
+    Whole,
+    /// The holder died in the middle of something. Told once.
+    OwnerDied,
+    /// Somebody died or panicked before, and nobody has repaired.
+    Poisoned,
+}
+
+/// Why a lock was not taken.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// This one, who is alive, holds it.
+    Held(Identity),
+    /// Others change the word faster than this thread can.
+    Contended,
+    /// The operating system failed.
+    Failed(crate::error::Error),
+}
+
+impl From<crate::error::Error> for Refusal {
+    fn from(error: crate::error::Error) -> Self {
+        Self::Failed(error)
+    }
+}
