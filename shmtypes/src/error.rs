@@ -88,6 +88,11 @@ pub enum ErrorKind {
         /// What has not come about.
         waited_for: &'static str,
     },
+    /// All participant slots of the segment are taken: each attachment that may write has one.
+    SlotsExhausted {
+        /// How many there are.
+        slots: u32,
+    },
     /// The segment has no name, or no descriptor, and the call needs one.
     Unnamed,
     /// The file of this name is no segment of this crate.
@@ -303,9 +308,13 @@ impl Error {
             | K::LayoutMismatch { .. }
             | K::Strided { .. }
             | K::Unnamed => Fault::Caller,
-            K::NotFound | K::AlreadyExists { .. } | K::InUse | K::Busy | K::TimedOut { .. } | K::TooLarge { .. } => {
-                Fault::State
-            }
+            K::NotFound
+            | K::AlreadyExists { .. }
+            | K::InUse
+            | K::Busy
+            | K::TimedOut { .. }
+            | K::SlotsExhausted { .. }
+            | K::TooLarge { .. } => Fault::State,
             K::NotASegment { .. }
             | K::HardLinked { .. }
             | K::Untrusted { .. }
@@ -381,6 +390,10 @@ impl Error {
                 "try again; a process that is stopped inside a removal, or holds its lock on purpose, is in the way"
             }
             K::TimedOut { .. } => "give it more time, or look whether the process that should bring it about is alive",
+            K::SlotsExhausted { .. } => {
+                "create it with more slots, or let some attachments end: clones of a handle share one, and `open_read_only` \
+                 needs none"
+            }
             K::Unnamed => "named segments keep no descriptor; create it with `unnamed()` to share it by descriptor",
             K::NotASegment { .. } => "another program uses this name; choose another one",
             K::HardLinked { .. } => "remove the second name of the file",
@@ -403,7 +416,7 @@ impl Error {
             K::NoInodes => "remove unused files, or mount the file system with a larger nr_inodes",
             K::FileSizeLimit { .. } => "raise it with `ulimit -f`",
             K::NoAddressSpace { .. } => "raise `ulimit -v` or vm.max_map_count",
-            K::TooManyFiles => "raise `ulimit -n`; attached segments keep none open",
+            K::TooManyFiles => "raise `ulimit -n`; attached segments keep none open, but for one each that has locks",
             K::PermissionDenied { operation } if operation.contains("read-only file system") => {
                 "mount it writable, or name another directory with `.dir(path)`; `open_read_only` works there"
             }
@@ -437,6 +450,7 @@ impl fmt::Display for ErrorKind {
             Self::InUse => f.write_str("some process is attached"),
             Self::Busy => f.write_str("another process holds the lock of its removal and does not get on"),
             Self::TimedOut { waited_for } => write!(f, "{waited_for} did not come before the deadline"),
+            Self::SlotsExhausted { slots } => write!(f, "all of its {slots} participant slots are taken"),
             Self::Unnamed => f.write_str("the segment has no descriptor to share"),
             Self::NotASegment { found } => write!(f, "not a shmtypes segment but {found}"),
             Self::HardLinked { links } => write!(f, "the file has {links} names, a segment has one"),
@@ -557,7 +571,7 @@ impl From<Error> for std::io::Error {
             ErrorKind::FileSizeLimit { .. } => Io::FileTooLarge,
             ErrorKind::NoAddressSpace { .. } => Io::OutOfMemory,
             ErrorKind::Unsupported { .. } => Io::Unsupported,
-            ErrorKind::InUse | ErrorKind::Busy => Io::ResourceBusy,
+            ErrorKind::InUse | ErrorKind::Busy | ErrorKind::SlotsExhausted { .. } => Io::ResourceBusy,
             ErrorKind::TimedOut { .. } => Io::TimedOut,
             ErrorKind::Os { errno, .. } => std::io::Error::from_raw_os_error(*errno).kind(),
             _ => Io::InvalidData,

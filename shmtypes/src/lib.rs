@@ -84,6 +84,7 @@ pub mod compat;
 mod containers;
 pub mod error;
 pub mod layout;
+mod participants;
 pub mod segment;
 pub mod sync;
 mod sys;
@@ -94,6 +95,7 @@ pub use layout::{
     AccessMode, Fingerprint, ForeignRef, InvalidBits, ReadOnly, ReadWrite, Schema, ShmBytes, ShmLayout, ShmPod, ShmRef,
     ShmStr, ShmValue, ShmView, ShmZero, TooLong, Writable,
 };
+pub use participants::Holder;
 pub use segment::{
     Container, Creator, Detached, Elements, Evolve, HugePages, Listing, Persist, Reaped, SegmentDirectory, SegmentInfo,
     Trust, inspect, list, reap, reap_named, unlink,
