@@ -73,6 +73,10 @@ impl Attachment {
         self.access
     }
 
+    pub(crate) fn participant(&self) -> Option<&crate::participants::Participant> {
+        None
+    }
+
     /// The name, or the empty text.
     pub(crate) fn name(&self) -> &str {
         self.location.as_ref().map_or("", |location| location.name.as_str())

@@ -8,10 +8,12 @@ use super::attachment::Attachment;
 use crate::access::{self, BlockBuffer, BlockLane, Candidate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{AccessMode, ReadWrite, ShmLayout, ShmPod, ShmRef, ShmValue, Writable, as_pods_mut, as_values};
+use crate::participants::Participant;
 use crate::sys::Access;
 use core::marker::PhantomData;
 use core::mem::{MaybeUninit, align_of, size_of};
 use core::ops::Deref;
+use core::ptr::NonNull;
 use std::sync::Arc;
 
 /// The elements of an array in shared memory, one after the other: what [`ShmArray`](crate::ShmArray) and
@@ -43,6 +45,8 @@ pub struct Elements<T, M = ReadWrite> {
     len: usize,
     /// `size_of::<T>()`, or more where the segment's type has further fields than `T`.
     stride: usize,
+    /// This process's part in the segment's locks. Lives as long as the mapping.
+    participant: Option<NonNull<Participant>>,
     mode: PhantomData<M>,
 }
 
@@ -55,8 +59,8 @@ pub(crate) struct Kept<T, M = ReadWrite, K = Attachment> {
 
 impl<T, M, K> Clone for Kept<T, M, K> {
     fn clone(&self) -> Self {
-        let Elements { first, len, stride, mode } = self.elements;
-        Self { elements: Elements { first, len, stride, mode }, keeper: Arc::clone(&self.keeper) }
+        let Elements { first, len, stride, participant, mode } = self.elements;
+        Self { elements: Elements { first, len, stride, participant, mode }, keeper: Arc::clone(&self.keeper) }
     }
 }
 
@@ -102,7 +106,10 @@ impl<T: ShmLayout, M: AccessMode> Kept<T, M> {
         if !first.is_aligned() {
             return Err(corrupt("data offset", header.data_offset));
         }
-        Ok(Self { elements: Elements { first, len, stride, mode: PhantomData }, keeper: Arc::new(attachment) })
+        // In a place of its own, which moves with nothing.
+        let participant = attachment.participant().map(NonNull::from);
+        let elements = Elements { first, len, stride, participant, mode: PhantomData };
+        Ok(Self { elements, keeper: Arc::new(attachment) })
     }
 }
 
@@ -120,7 +127,7 @@ impl<T: ShmLayout, M: AccessMode> Kept<T, M> {
         }
         // SAFETY: aligned and mapped by the test above as long as `self` keeps the attachment, for writing too if `M` is
         // `ReadWrite` (checked in `new`). The escape hatch reaches the data only, which start behind the block.
-        Some(unsafe { ShmRef::new(place) })
+        Some(unsafe { ShmRef::with_participant(place, self.keeper.participant()) })
     }
 }
 
@@ -129,7 +136,8 @@ impl<T: ShmLayout, M: AccessMode, K> Kept<T, M, K> {
     /// As long as `keeper` lives, `len` places for a `T` each, side by side from `first` on, are mapped and aligned, for
     /// writing too if `M` is `ReadWrite`, and no reference to them exists.
     pub(crate) unsafe fn from_raw(first: *mut T, len: usize, keeper: Arc<K>) -> Self {
-        Self { elements: Elements { first, len, stride: size_of::<T>(), mode: PhantomData }, keeper }
+        let elements = Elements { first, len, stride: size_of::<T>(), participant: None, mode: PhantomData };
+        Self { elements, keeper }
     }
 
     pub(crate) fn keeper(&self) -> &K {
@@ -170,6 +178,12 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         }
     }
 
+    #[inline(always)]
+    fn participant(&self) -> Option<&Participant> {
+        // SAFETY: stands in a box of its own, unchanged as long as the attachment, and so as `self`.
+        self.participant.map(|participant| unsafe { participant.as_ref() })
+    }
+
     /// Refuses what needs the elements side by side.
     #[inline(always)]
     pub(crate) fn check_dense(&self) -> Result<()> {
@@ -206,7 +220,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         if index < self.len {
             // SAFETY: `index < len`: mapped and aligned for as long as `self` is borrowed, which its `Kept` outlives;
             // writable if `M` is. References exist by the escape hatch only, whose caller answers for them.
-            Some(unsafe { ShmRef::new(self.place(index)) })
+            Some(unsafe { ShmRef::with_participant(self.place(index), self.participant()) })
         } else {
             None
         }

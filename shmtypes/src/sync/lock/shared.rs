@@ -206,12 +206,7 @@ pub(crate) fn write<W: Words>(
 
 /// Waits until nobody reads through this slot.
 #[cold]
-fn drain(
-    count: impl Word,
-    slot: u32,
-    peers: &impl Peers,
-    patience: &mut impl Patience,
-) -> Result<(), Refusal> {
+fn drain(count: impl Word, slot: u32, peers: &impl Peers, patience: &mut impl Patience) -> Result<(), Refusal> {
     let mut spins = patience.spins();
     loop {
         // SeqCst: as in `write`.
