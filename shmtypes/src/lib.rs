@@ -98,7 +98,7 @@ pub use layout::{
 pub use participants::Holder;
 pub use segment::{
     Container, Creator, Detached, Elements, Evolve, HugePages, Listing, Persist, Reaped, SegmentDirectory, SegmentInfo,
-    Trust, inspect, list, reap, reap_named, unlink,
+    Slots, Trust, inspect, list, reap, reap_named, unlink,
 };
 pub use shmtypes_derive::ShmLayout;
 pub use sync::{Deadline, ShmEvent};

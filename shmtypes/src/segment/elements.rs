@@ -119,8 +119,10 @@ impl<T: ShmLayout, M: AccessMode> Kept<T, M> {
         let header = self.keeper.header();
         let map = self.keeper.map()?;
         let start = usize::try_from(header.mutable_offset).ok()?;
-        let in_block = offset.checked_add(size_of::<F>()).is_some_and(|end| end <= header.mutable_bytes as usize);
-        let in_map = start.checked_add(header.mutable_bytes as usize).is_some_and(|end| end <= map.bytes());
+        // The table of slots, which ends the block, is accessed in other ways.
+        let own_bytes = usize::try_from(header.own_mutable_bytes()).ok()?;
+        let in_block = offset.checked_add(size_of::<F>()).is_some_and(|end| end <= own_bytes);
+        let in_map = start.checked_add(own_bytes).is_some_and(|end| end <= map.bytes());
         let place = map.start().wrapping_add(start).wrapping_add(offset).cast::<F>();
         if !(in_block && in_map && place.is_aligned()) {
             return None;

@@ -10,6 +10,7 @@
 //! | `attach` | every check before the first mapped byte |
 //! | `detach` | last one out removes the name; serialised, with retries |
 //! | `liveness` | the kernel lock that tells who is attached |
+//! | `slots` | who takes part in the locks |
 //! | `attachment`, `elements` | what a process holds, and the typed run inside it |
 //! | `directory` | list, inspect, reap, unlink |
 //!
@@ -33,6 +34,7 @@ pub(crate) mod liveness;
 pub(crate) mod matching;
 pub(crate) mod name;
 pub(crate) mod options;
+mod slots;
 
 pub use detach::Detached;
 pub use directory::{
@@ -41,3 +43,4 @@ pub use directory::{
 pub use elements::Elements;
 pub use header::{Container, Persist};
 pub use options::{Evolve, Trust};
+pub use slots::Slots;

@@ -119,6 +119,11 @@ impl LockBytes {
         Self { start: Self::LIFE.start + 16 + u64::from(n), count: 1 }
     }
 
+    /// The bytes of the first `count` slots.
+    pub(crate) fn slots(count: u32) -> Self {
+        Self { count: count.into(), ..Self::slot(0) }
+    }
+
     /// A byte for asking how a file system treats locks; `random` keeps two askers apart.
     pub(crate) fn probe(random: u32) -> Self {
         Self { start: Self::LIFE.start + (1 << 32) + u64::from(random), count: 1 }

@@ -127,7 +127,7 @@ impl<T: ShmLayout> BoxOptions<T> {
     }
 
     fn draft(&self, filled: bool) -> Result<Draft> {
-        let plan = Plan { container: Container::Box, shape: &[1], mutable_bytes: MUTABLE_BYTES, filled };
+        let plan = Plan { container: Container::Box, shape: &[1], mutable_bytes: MUTABLE_BYTES, slots: 0, filled };
         Draft::new::<T>(&self.segment, &plan)
     }
 }
