@@ -1,7 +1,7 @@
 //! Places in shared memory: a typed pointer with a lifetime and an access mode, never a reference.
 #![allow(unsafe_code, reason = "calls the access module under the invariant of ShmRef")]
 
-use super::{InvalidBits, ShmLayout, ShmPod, ShmValue, into_pod, into_value};
+use super::{InvalidBits, ShmLayout, ShmPod, ShmValue, assert_no_gaps, into_pod, into_value};
 use crate::access::{self, atomic};
 use crate::error::Error;
 use core::marker::PhantomData;
@@ -53,7 +53,7 @@ impl Writable for ReadWrite {}
 /// size moves in one instruction; any other may be read half old and half new, also a small one such as `[u8; 8]`.
 pub struct ShmRef<'a, T, M = ReadWrite> {
     // Invariant: for `'a`, `place` is aligned for `T` and `size_of::<T>()` bytes there are mapped, for writing too if
-    // `M` is `ReadWrite`. `T::SCHEMA` has been evaluated, so there is no padding.
+    // `M` is `ReadWrite`. `T::SCHEMA` has been evaluated, so there is no padding but the gaps it tells of.
     place: *mut T,
     mapping: PhantomData<(&'a (), M)>,
 }
@@ -135,7 +135,8 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, T, M> {
         T: ShmValue,
         M: Writable,
     {
-        // SAFETY: the invariant, writable because `M` is; a layout has no padding, so all bytes are initialised.
+        assert_no_gaps::<T>();
+        // SAFETY: the invariant, writable because `M` is; a value has no padding, so all bytes are initialised.
         unsafe { access::store(self.place, &value) }
     }
 }

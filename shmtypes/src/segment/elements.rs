@@ -7,7 +7,9 @@
 use super::attachment::Attachment;
 use crate::access::{self, BlockBuffer, BlockLane, Candidate};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{AccessMode, ReadWrite, ShmLayout, ShmPod, ShmRef, ShmValue, Writable, as_pods_mut, as_values};
+use crate::layout::{
+    AccessMode, ReadWrite, ShmLayout, ShmPod, ShmRef, ShmValue, Writable, as_pods_mut, as_values, assert_no_gaps,
+};
 use crate::sys::Access;
 use core::marker::PhantomData;
 use core::mem::{MaybeUninit, align_of, size_of};
@@ -220,8 +222,9 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         T: ShmValue,
         M: Writable,
     {
+        assert_no_gaps::<T>();
         if index < self.len {
-            // SAFETY: `index < len`: mapped, aligned and writable; a layout has no padding.
+            // SAFETY: `index < len`: mapped, aligned and writable; a value has no padding.
             unsafe { access::store(self.place(index), value) };
         }
         index < self.len
@@ -252,9 +255,10 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         T: ShmValue,
         M: Writable,
     {
+        assert_no_gaps::<T>();
         self.check_range(start, source.len())?;
         let target = self.first.wrapping_add(start).cast::<u8>();
-        // SAFETY: the range is mapped and writable (`check_range`, `M`); the source is a private slice, and a layout
+        // SAFETY: the range is mapped and writable (`check_range`, `M`); the source is a private slice, and a value
         // has no padding, so all its bytes are initialised.
         unsafe { access::copy_in(source.as_ptr().cast(), target, size_of_val(source)) };
         Ok(())
@@ -441,6 +445,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         T: ShmPod,
         M: Writable,
     {
+        assert_no_gaps::<T>();
         self.check_dense()?;
         let full = T::Lane::capacity::<T>();
         let filled = || {
