@@ -93,6 +93,24 @@ pub enum ErrorKind {
         /// How many there are.
         slots: u32,
     },
+    /// The last holder of the lock died, and what the lock protects may be half changed.
+    OwnerDied,
+    /// A holder of the lock died or panicked, and nobody has repaired since what it protects.
+    Poisoned,
+    /// A live holder kept the lock until the deadline.
+    LockTimedOut {
+        /// The holder's participant slot.
+        slot: u32,
+        /// Its process, as its own process id namespace knows it; 0 if unknown.
+        pid: u32,
+    },
+    /// A call that does not wait found the lock held.
+    LockHeld {
+        /// The holder's participant slot.
+        slot: u32,
+        /// Its process, as its own process id namespace knows it; 0 if unknown.
+        pid: u32,
+    },
     /// The segment has no name, or no descriptor, and the call needs one.
     Unnamed,
     /// The file of this name is no segment of this crate.
@@ -314,6 +332,10 @@ impl Error {
             | K::Busy
             | K::TimedOut { .. }
             | K::SlotsExhausted { .. }
+            | K::LockTimedOut { .. }
+            | K::LockHeld { .. }
+            | K::OwnerDied
+            | K::Poisoned
             | K::TooLarge { .. } => Fault::State,
             K::NotASegment { .. }
             | K::HardLinked { .. }
@@ -366,7 +388,7 @@ impl Error {
             | K::NotASegment { .. }
             | K::Truncated { .. }
             | K::Corrupt { .. } => "ValueError",
-            K::TimedOut { .. } => "TimeoutError",
+            K::TimedOut { .. } | K::LockTimedOut { .. } => "TimeoutError",
             _ => "OSError",
         }
     }
@@ -390,6 +412,12 @@ impl Error {
                 "try again; a process that is stopped inside a removal, or holds its lock on purpose, is in the way"
             }
             K::TimedOut { .. } => "give it more time, or look whether the process that should bring it about is alive",
+            K::OwnerDied | K::Poisoned => {
+                "repair it: the error of `lock` or `write` has the guard, whose `recover` says that all is well"
+            }
+            K::LockTimedOut { .. } | K::LockHeld { .. } => {
+                "is that process stopped, or does it hold the lock for long? Nothing is taken from a live one"
+            }
             K::SlotsExhausted { .. } => {
                 "create it with more slots, or let some attachments end: clones of a handle share one, and `open_read_only` \
                  needs none"
@@ -450,6 +478,12 @@ impl fmt::Display for ErrorKind {
             Self::InUse => f.write_str("some process is attached"),
             Self::Busy => f.write_str("another process holds the lock of its removal and does not get on"),
             Self::TimedOut { waited_for } => write!(f, "{waited_for} did not come before the deadline"),
+            Self::OwnerDied => f.write_str("the last holder of the lock died in the middle of something"),
+            Self::Poisoned => f.write_str("the lock is poisoned: a holder died or panicked"),
+            Self::LockTimedOut { slot, pid } => {
+                write!(f, "the lock did not become free before the deadline: slot {slot} (process {pid}) holds it")
+            }
+            Self::LockHeld { slot, pid } => write!(f, "the lock is held, by slot {slot} (process {pid})"),
             Self::SlotsExhausted { slots } => write!(f, "all of its {slots} participant slots are taken"),
             Self::Unnamed => f.write_str("the segment has no descriptor to share"),
             Self::NotASegment { found } => write!(f, "not a shmtypes segment but {found}"),
@@ -571,8 +605,13 @@ impl From<Error> for std::io::Error {
             ErrorKind::FileSizeLimit { .. } => Io::FileTooLarge,
             ErrorKind::NoAddressSpace { .. } => Io::OutOfMemory,
             ErrorKind::Unsupported { .. } => Io::Unsupported,
-            ErrorKind::InUse | ErrorKind::Busy | ErrorKind::SlotsExhausted { .. } => Io::ResourceBusy,
-            ErrorKind::TimedOut { .. } => Io::TimedOut,
+            ErrorKind::InUse
+            | ErrorKind::Busy
+            | ErrorKind::SlotsExhausted { .. }
+            | ErrorKind::LockHeld { .. }
+            | ErrorKind::OwnerDied
+            | ErrorKind::Poisoned => Io::ResourceBusy,
+            ErrorKind::TimedOut { .. } | ErrorKind::LockTimedOut { .. } => Io::TimedOut,
             ErrorKind::Os { errno, .. } => std::io::Error::from_raw_os_error(*errno).kind(),
             _ => Io::InvalidData,
         };

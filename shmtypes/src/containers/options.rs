@@ -1,6 +1,9 @@
 //! What the options of all containers have in common.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{Guard, Kind, READERS, Schema, ShmLayout};
+use crate::participants::DEFAULT_SLOTS;
+use crate::segment::options::{SegmentOptions, invalid};
 
 /// How often [`open_or_create`] may lose a race against processes that create and remove the same name.
 const ATTEMPTS: usize = 100;
@@ -19,6 +22,26 @@ pub(super) fn open_or_create<H>(open: impl Fn() -> Result<H>, create: impl Fn() 
         }
     }
     Err(lost)
+}
+
+/// How many participant slots a new segment for elements of type `T` gets.
+pub(super) fn slots_for<T: ShmLayout>(options: &SegmentOptions) -> Result<u32> {
+    let slots = options.slots.unwrap_or(if T::SCHEMA.has_locks() { DEFAULT_SLOTS } else { 0 });
+    if slots > READERS as u32 && has_reader_writer_lock(&T::SCHEMA) {
+        return Err(invalid(&format!(
+            "{slots} participant slots: the type has a `ShmRwLock`, which takes up to {READERS}"
+        )));
+    }
+    Ok(slots)
+}
+
+fn has_reader_writer_lock(schema: &Schema) -> bool {
+    match schema.kind() {
+        Kind::Guarded { guard: Guard::RwLock, .. } => true,
+        Kind::Guarded { value: inner, .. } | Kind::Array { element: inner, .. } => has_reader_writer_lock(inner),
+        Kind::Struct { fields, .. } => fields.iter().any(|field| has_reader_writer_lock(field.schema)),
+        _ => false,
+    }
 }
 
 /// The methods by which options say things about the segment, for a type with a field `segment`.
@@ -92,6 +115,22 @@ macro_rules! segment_options {
             #[must_use]
             pub fn huge_pages(mut self, huge_pages: bool) -> Self {
                 self.segment.huge_pages = huge_pages;
+                self
+            }
+
+            /// How many attachments that may write a new segment can have at once: 1 to 1023. Unless given, 64 where there are
+            /// locks or cells in it, and any number elsewhere. Clones of a handle share one.
+            #[must_use]
+            pub fn slots(mut self, slots: u32) -> Self {
+                self.segment.slots = Some(slots);
+                self
+            }
+
+            /// How long to wait for a lock of a new segment where no deadline is given; `None` for ever. 30 seconds unless
+            /// said. It is recorded in the segment, and the same for all.
+            #[must_use]
+            pub fn lock_timeout(mut self, timeout: Option<std::time::Duration>) -> Self {
+                self.segment.lock_timeout = timeout;
                 self
             }
 

@@ -1,7 +1,7 @@
 //! Places in shared memory: a typed pointer with a lifetime and an access mode, never a reference.
 #![allow(unsafe_code, reason = "calls the access module under the invariant of ShmRef")]
 
-use super::{InvalidBits, ShmLayout, ShmPod, ShmValue, into_pod, into_value};
+use super::{InvalidBits, ShmLayout, ShmPod, ShmValue, assert_no_gaps, into_pod, into_value};
 use crate::access::{self, atomic};
 use crate::error::Error;
 use crate::participants::Participant;
@@ -54,7 +54,7 @@ impl Writable for ReadWrite {}
 /// size moves in one instruction; any other may be read half old and half new, also a small one such as `[u8; 8]`.
 pub struct ShmRef<'a, T, M = ReadWrite> {
     // Invariant: for `'a`, `place` is aligned for `T` and `size_of::<T>()` bytes there are mapped, for writing too if
-    // `M` is `ReadWrite`. `T::SCHEMA` has been evaluated, so there is no padding.
+    // `M` is `ReadWrite`. `T::SCHEMA` has been evaluated, so there is no padding but the gaps it tells of.
     place: *mut T,
     /// This process's part in the segment's locks, if it has one. Views of what holds no locks never look at it, and the
     /// compiler leaves it out of inlined code.
@@ -88,17 +88,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, T, M> {
     /// may be opened with atomics of several widths, which is outside of what the language speaks of, and harmless in what
     /// the machine does.
     #[inline(always)]
-    pub(crate) unsafe fn new(place: *mut T) -> Self {
-        // SAFETY: the caller's word.
-        unsafe { Self::with_participant(place, None) }
-    }
-
-    /// The same for a place in a segment with locks.
-    ///
-    /// # Safety
-    /// As for [`new`](Self::new).
-    #[inline(always)]
-    pub(crate) unsafe fn with_participant(place: *mut T, participant: Option<&'a Participant>) -> Self {
+    pub(crate) unsafe fn new(place: *mut T, participant: Option<&'a Participant>) -> Self {
         // Judges the layout: with parameters that happens only where the schema is evaluated.
         const { assert!(T::SCHEMA.size() == size_of::<T>(), "the schema describes another type") };
         Self { place, participant, mapping: PhantomData }
@@ -110,6 +100,12 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, T, M> {
         self.participant
     }
 
+    /// The same place, to be read only.
+    #[inline(always)]
+    pub(crate) fn read_only(self) -> ShmRef<'a, T, ReadOnly> {
+        ShmRef { place: self.place, participant: self.participant, mapping: PhantomData }
+    }
+
     /// The place of a part of the type, `offset` bytes into it.
     ///
     /// # Safety
@@ -118,7 +114,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, T, M> {
     pub(crate) unsafe fn part<P: ShmLayout>(self, offset: usize) -> ShmRef<'a, P, M> {
         let place = self.place.wrapping_byte_add(offset).cast::<P>();
         // SAFETY: inside the type by the caller's word, so mapped by the invariant; aligned because a type's parts are.
-        unsafe { ShmRef::with_participant(place, self.participant) }
+        unsafe { ShmRef::new(place, self.participant) }
     }
 
     /// The address. Whoever reads or writes through it takes on the rules of the [crate's access
@@ -170,7 +166,8 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, T, M> {
         T: ShmValue,
         M: Writable,
     {
-        // SAFETY: the invariant, writable because `M` is; a layout has no padding, so all bytes are initialised.
+        assert_no_gaps::<T>();
+        // SAFETY: the invariant, writable because `M` is; a value has no padding, so all bytes are initialised.
         unsafe { access::store(self.place, &value) }
     }
 }

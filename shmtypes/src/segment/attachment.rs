@@ -77,10 +77,6 @@ impl Attachment {
         self.access
     }
 
-    pub(crate) fn participant(&self) -> Option<&crate::participants::Participant> {
-        None
-    }
-
     /// The name, or the empty text.
     pub(crate) fn name(&self) -> &str {
         self.location.as_ref().map_or("", |location| location.name.as_str())
@@ -95,7 +91,6 @@ impl Attachment {
     }
 
     /// Its part in the segment's locks, if the segment has slots and the attachment may write.
-    #[allow(dead_code, reason = "the locks use it")]
     #[inline(always)]
     pub(crate) fn participant(&self) -> Option<&Participant> {
         match &self.mapped.as_ref()?.open {

@@ -7,7 +7,9 @@
 use super::attachment::Attachment;
 use crate::access::{self, BlockBuffer, BlockLane, Candidate};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{AccessMode, ReadWrite, ShmLayout, ShmPod, ShmRef, ShmValue, Writable, as_pods_mut, as_values};
+use crate::layout::{
+    AccessMode, ReadWrite, ShmLayout, ShmPod, ShmRef, ShmValue, Writable, as_pods_mut, as_values, assert_no_gaps,
+};
 use crate::participants::Participant;
 use crate::sys::Access;
 use core::marker::PhantomData;
@@ -129,7 +131,7 @@ impl<T: ShmLayout, M: AccessMode> Kept<T, M> {
         }
         // SAFETY: aligned and mapped by the test above as long as `self` keeps the attachment, for writing too if `M` is
         // `ReadWrite` (checked in `new`). The escape hatch reaches the data only, which start behind the block.
-        Some(unsafe { ShmRef::with_participant(place, self.keeper.participant()) })
+        Some(unsafe { ShmRef::new(place, self.keeper.participant()) })
     }
 }
 
@@ -222,7 +224,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         if index < self.len {
             // SAFETY: `index < len`: mapped and aligned for as long as `self` is borrowed, which its `Kept` outlives;
             // writable if `M` is. References exist by the escape hatch only, whose caller answers for them.
-            Some(unsafe { ShmRef::with_participant(self.place(index), self.participant()) })
+            Some(unsafe { ShmRef::new(self.place(index), self.participant()) })
         } else {
             None
         }
@@ -236,8 +238,9 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         T: ShmValue,
         M: Writable,
     {
+        assert_no_gaps::<T>();
         if index < self.len {
-            // SAFETY: `index < len`: mapped, aligned and writable; a layout has no padding.
+            // SAFETY: `index < len`: mapped, aligned and writable; a value has no padding.
             unsafe { access::store(self.place(index), value) };
         }
         index < self.len
@@ -268,9 +271,10 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         T: ShmValue,
         M: Writable,
     {
+        assert_no_gaps::<T>();
         self.check_range(start, source.len())?;
         let target = self.first.wrapping_add(start).cast::<u8>();
-        // SAFETY: the range is mapped and writable (`check_range`, `M`); the source is a private slice, and a layout
+        // SAFETY: the range is mapped and writable (`check_range`, `M`); the source is a private slice, and a value
         // has no padding, so all its bytes are initialised.
         unsafe { access::copy_in(source.as_ptr().cast(), target, size_of_val(source)) };
         Ok(())
@@ -457,6 +461,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         T: ShmPod,
         M: Writable,
     {
+        assert_no_gaps::<T>();
         self.check_dense()?;
         let full = T::Lane::capacity::<T>();
         let filled = || {

@@ -126,7 +126,7 @@ impl<M: Writable> ShmRef<'_, ShmEvent, M> {
         // Pairs with the acquire in `count`.
         self.word().fetch_add(1, Ordering::Release);
         // SAFETY: aligned and mapped by the invariant of `ShmRef`.
-        unsafe { futex::wake(self.word().as_ptr().cast()) }
+        unsafe { futex::wake(self.word().as_ptr().cast(), i32::MAX) }
     }
 }
 

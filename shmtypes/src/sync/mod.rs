@@ -5,6 +5,8 @@
 //! | `deadline` | how long a call may wait |
 //! | `event` | waiting for something to change |
 //! | `seen` | what a handle has seen of it |
+//! | `mutex`, `rwlock` | locks that survive their holder's death |
+//! | `lock` | what they are made of |
 //!
 //! Rules:
 //!
@@ -14,9 +16,15 @@
 
 mod deadline;
 mod event;
-mod lock;
+pub(crate) mod lock;
+mod mutex;
+mod rwlock;
 mod seen;
 
+pub use crate::participants::Holder;
 pub use deadline::Deadline;
 pub use event::ShmEvent;
+pub use lock::error::{LockError, LockResult};
+pub use mutex::{MutexGuard, ShmMutex};
+pub use rwlock::{RwLockReadGuard, RwLockWriteGuard, ShmRwLock};
 pub(crate) use seen::Seen;

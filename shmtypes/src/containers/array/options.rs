@@ -1,6 +1,6 @@
 //! How an array is created or opened.
 
-use super::super::options::{open_or_create, segment_options};
+use super::super::options::{open_or_create, segment_options, slots_for};
 use super::ShmArray;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmValue, ShmZero};
@@ -235,7 +235,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
             container: Container::Array,
             shape: &shape,
             mutable_bytes: MUTABLE_BYTES,
-            slots: self.segment.slots.unwrap_or(0),
+            slots: slots_for::<T>(&self.segment)?,
             filled,
         };
         Draft::new::<T>(&self.segment, &plan)

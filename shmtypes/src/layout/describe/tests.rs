@@ -1,7 +1,7 @@
 //! Golden texts, round trips over generated layouts, hostile bytes, and what differs.
 
 use super::{Layout, LayoutField, LayoutKind, LayoutVariant, TypeName, json_matches};
-use crate::layout::{Field, Kind, Scalar, Schema, ShmBytes, ShmLayout, ShmStr, Variant};
+use crate::layout::{Field, Guard, Kind, Scalar, Schema, ShmBytes, ShmLayout, ShmStr, Variant};
 use core::mem::offset_of;
 use core::num::NonZero;
 use core::sync::atomic::{AtomicBool, AtomicU64};
@@ -345,6 +345,11 @@ fn array(element: Layout, length: usize) -> Layout {
     leaf(element.size * length, element.align, LayoutKind::Array { element: Box::new(element), length })
 }
 
+fn guarded(value: Layout, guard: Guard) -> Layout {
+    let geometry = guard.geometry(value.size, value.align).expect("small");
+    leaf(geometry.size, geometry.align, LayoutKind::Guarded { guard, value: Box::new(value) })
+}
+
 /// Size and alignment by the algorithm of `repr(C)`, padding included: a second opinion.
 fn repr_c(layout: &Layout) -> (usize, usize) {
     match &layout.kind {
@@ -370,6 +375,24 @@ fn repr_c(layout: &Layout) -> (usize, usize) {
                 (end, most) = (end + size, most.max(align));
             }
             (end.next_multiple_of(most), most)
+        }
+        LayoutKind::Guarded { guard, value } => {
+            let (size, align) = repr_c(value);
+            let place = |members: &[(usize, usize)]| {
+                let (mut end, mut most) = (0_usize, 1);
+                for (size, align) in members {
+                    (end, most) = (end.next_multiple_of(*align) + size, most.max(*align));
+                }
+                (end.next_multiple_of(most), most)
+            };
+            match *guard {
+                Guard::Mutex => place(&[(8, 8), (size, align)]),
+                Guard::RwLock => place(&[(8, 8), (512, 8), (size, align)]),
+                Guard::Cell { buffers } => {
+                    let (size, align) = place(&[(8, 8), (size, align)]);
+                    place(&[(8, 8), (8, 8), (4, 4), (4, 4), (size * buffers, align)])
+                }
+            }
         }
     }
 }
@@ -430,6 +453,11 @@ fn layouts() -> impl Strategy<Value = Layout> {
     leaves.prop_recursive(4, 24, 5, |inner| {
         prop_oneof![
             1 => (inner.clone(), 1..5_usize).prop_map(|(element, length)| array(element, length)),
+            1 => (inner.clone(), 0..67_usize).prop_map(|(value, kind)| guarded(value, match kind {
+                0 => Guard::Mutex,
+                1 => Guard::RwLock,
+                more => Guard::Cell { buffers: more.min(64) },
+            })),
             3 => (proptest::collection::vec(inner, 1..6), names(5), 0..3_u32)
                 .prop_map(|(parts, names, version)| structure(parts, names, version)),
         ]
@@ -461,6 +489,19 @@ fn change(layout: &mut Layout, part: &mut usize, by: usize) {
                 change(element, part, by);
             }
             (layout.size, layout.align) = (element.size * *length, element.align);
+        }
+        LayoutKind::Guarded { guard, value } => {
+            if turn() {
+                *guard = match guard {
+                    Guard::Mutex => Guard::RwLock,
+                    Guard::RwLock => Guard::Cell { buffers: by + 1 },
+                    Guard::Cell { buffers } => Guard::Cell { buffers: *buffers + by },
+                };
+            } else {
+                change(value, part, by);
+            }
+            let geometry = guard.geometry(value.size, value.align);
+            (layout.size, layout.align) = geometry.map_or((by, 1), |geometry| (geometry.size, geometry.align));
         }
         LayoutKind::Struct { version, .. } | LayoutKind::Enum { version, .. } if turn() => *version += 1,
         LayoutKind::Struct { .. } if turn() => layout.size += by,

@@ -1,0 +1,1 @@
+//! Tests of the reader-writer lock, inside one process.
