@@ -218,3 +218,7 @@ const fn geometry_of(guard: Guard, value: &Schema) -> Geometry {
         None => panic!("there is no such guard: a cell has 2 to 64 buffers, and all of it can be addressed"),
     }
 }
+
+#[cfg(test)]
+#[path = "guarded_tests.rs"]
+pub(crate) mod tests;

@@ -22,7 +22,7 @@
 mod capability;
 mod fingerprint;
 mod foreign;
-mod guarded;
+pub(crate) mod guarded;
 mod leaf;
 mod optional;
 mod schema;

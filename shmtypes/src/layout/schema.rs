@@ -139,7 +139,7 @@ impl Schema {
     }
 
     /// Whether both have leaves of the same kinds at the same offsets. Names may differ.
-    const fn has_leaves_of(&self, other: &Schema) -> bool {
+    pub(super) const fn has_leaves_of(&self, other: &Schema) -> bool {
         self.size == other.size
             && self.align == other.align
             && match (self.kind, other.kind) {

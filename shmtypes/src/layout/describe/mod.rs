@@ -27,6 +27,8 @@ mod rust;
 mod text;
 
 #[cfg(test)]
+mod guarded_tests;
+#[cfg(test)]
 mod rendering_tests;
 #[cfg(test)]
 mod tests;

@@ -83,13 +83,13 @@ pub(super) const ODD: Schema = Schema::of::<[u16; 3]>(Kind::Struct {
     ],
 });
 
-fn golden(schema: &Schema, expected: &str) {
+pub(super) fn golden(schema: &Schema, expected: &str) {
     assert_eq!(schema.to_json(), expected);
     assert_round_trip(&Layout::from(schema));
     assert!(json_matches(schema, expected.as_bytes()));
 }
 
-fn assert_round_trip(layout: &Layout) {
+pub(super) fn assert_round_trip(layout: &Layout) {
     let json = layout.to_json();
     let parsed = Layout::parse(json.as_bytes()).unwrap_or_else(|error| panic!("{error}: {json}"));
     assert_eq!(parsed, *layout);
@@ -337,15 +337,15 @@ fn a_tower_of_brackets_does_not_overflow_the_stack() {
     }
 }
 
-fn leaf(size: usize, align: usize, kind: LayoutKind) -> Layout {
+pub(super) fn leaf(size: usize, align: usize, kind: LayoutKind) -> Layout {
     Layout { size, align, name: TypeName(None), kind }
 }
 
-fn array(element: Layout, length: usize) -> Layout {
+pub(super) fn array(element: Layout, length: usize) -> Layout {
     leaf(element.size * length, element.align, LayoutKind::Array { element: Box::new(element), length })
 }
 
-fn guarded(value: Layout, guard: Guard) -> Layout {
+pub(super) fn guarded(value: Layout, guard: Guard) -> Layout {
     let geometry = guard.geometry(value.size, value.align).expect("small");
     leaf(geometry.size, geometry.align, LayoutKind::Guarded { guard, value: Box::new(value) })
 }
@@ -427,7 +427,7 @@ fn structure(mut parts: Vec<Layout>, mut names: Vec<String>, version: u32) -> La
     leaf(end, align, LayoutKind::Struct { version, fields })
 }
 
-fn layouts() -> impl Strategy<Value = Layout> {
+pub(super) fn layouts() -> impl Strategy<Value = Layout> {
     use Scalar as S;
     let scalar = proptest::sample::select(Scalar::ALL);
     let integer = proptest::sample::select(vec![S::U8, S::I16, S::U32, S::I64]);
@@ -624,7 +624,7 @@ proptest! {
 }
 
 /// `schema` with its fields changed.
-fn fields_of(schema: &Schema, edit: impl FnOnce(&mut Vec<LayoutField>)) -> Layout {
+pub(super) fn fields_of(schema: &Schema, edit: impl FnOnce(&mut Vec<LayoutField>)) -> Layout {
     let mut layout = Layout::from(schema);
     let LayoutKind::Struct { fields, .. } = &mut layout.kind else { panic!("no struct") };
     edit(fields);
