@@ -4,6 +4,7 @@ use super::MutexGuard;
 use crate::sync::{Deadline, Holder, LockError, LockResult, ShmMutex};
 use crate::{Error, ErrorKind, ShmArray, ShmBox, ShmLayout, ShmRef, inspect};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -270,6 +271,53 @@ fn handles_of_one_process_exclude_each_other() {
         }
     });
     assert_eq!(two.view().lock().unwrap().get().unwrap(), [1 + 3 * TIMES, 2 + 3 * TIMES]);
+}
+
+#[test]
+fn a_call_that_does_not_wait_takes_the_lock_or_says_who_holds_it() {
+    const TIMES: usize = 20_000;
+    let [one, two] = two_handles();
+    let start = Barrier::new(3);
+    let counts = std::thread::scope(|scope| {
+        let threads = [&one, &two, &one].map(|handle| {
+            let start = &start;
+            scope.spawn(move || {
+                start.wait();
+                let mut taken = 0;
+                for _ in 0..TIMES {
+                    match handle.view().try_lock() {
+                        Ok(_) => taken += 1,
+                        Err(LockError::Held(_)) => {}
+                        Err(other) => panic!("{other:?}"),
+                    }
+                }
+                taken
+            })
+        });
+        threads.map(|thread| thread.join().unwrap())
+    });
+    assert!(counts.iter().all(|&taken| taken > 0), "{counts:?}");
+}
+
+#[test]
+fn a_call_whose_time_is_up_takes_the_lock_or_says_who_holds_it() {
+    const TIMES: usize = 20_000;
+    let [one, two] = two_handles();
+    let start = Barrier::new(3);
+    std::thread::scope(|scope| {
+        for handle in [&one, &two, &one] {
+            let start = &start;
+            scope.spawn(move || {
+                start.wait();
+                for _ in 0..TIMES {
+                    match handle.view().lock_until(Duration::ZERO) {
+                        Ok(_) | Err(LockError::TimedOut(_)) => {}
+                        Err(other) => panic!("{other:?}"),
+                    }
+                }
+            });
+        }
+    });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::sync::{Holder, LockError, LockResult, ShmMutex, ShmRwLock};
 use crate::{Error, ErrorKind, ShmArray, ShmBox, ShmLayout, ShmRef, inspect};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
@@ -258,6 +259,34 @@ fn threads_and_handles_exclude_each_other() {
         scope.spawn(|| write(one.view()));
     });
     assert_eq!(one.view().read().unwrap().get().unwrap(), [1 + 3 * TIMES, 2 + 3 * TIMES]);
+}
+
+#[test]
+fn calls_that_do_not_wait_take_the_lock_or_say_who_holds_it() {
+    const TIMES: usize = 10_000;
+    let [one, two] = two_handles();
+    let start = Barrier::new(4);
+    fn judge<G>(result: LockResult<G>) {
+        match result {
+            Ok(_) | Err(LockError::Held(_) | LockError::TimedOut(_)) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    std::thread::scope(|scope| {
+        for handle in [&one, &two, &one, &two] {
+            let start = &start;
+            scope.spawn(move || {
+                start.wait();
+                for _ in 0..TIMES {
+                    judge(handle.view().try_write());
+                    judge(handle.view().try_read());
+                    judge(handle.view().read_until(Duration::ZERO));
+                    judge(handle.view().write_until(Duration::ZERO));
+                }
+            });
+        }
+    });
+    drop(one.view().try_write().unwrap());
 }
 
 #[test]
