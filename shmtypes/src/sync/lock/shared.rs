@@ -17,7 +17,7 @@
 //! 3. The death of a reader harms nothing and is told to nobody.
 
 use super::exclusive::{self, Held};
-use super::word::{ATTEMPTS, DIED, Found, POISONED, Patience, Peers, Refusal, WAITERS, Wake, Word};
+use super::word::{ATTEMPTS, DIED, Found, LastAttempts, POISONED, Patience, Peers, Refusal, WAITERS, Wake, Word};
 use crate::error::{Error, ErrorKind};
 use crate::participants::Identity;
 use core::hint;
@@ -87,6 +87,7 @@ fn read_after_writer<W: Words>(
 ) -> Result<Found, Refusal> {
     let writer = words.writer();
     let mut spins = patience.spins();
+    let mut last = LastAttempts::new();
     loop {
         count_out(count, me);
         count.wake(Wake::All);
@@ -98,7 +99,7 @@ fn read_after_writer<W: Words>(
                 hint::spin_loop();
                 continue;
             }
-            if let Held::ByTheDead = exclusive::wait_for(writer, seen, holder, peers, patience)? {
+            if let Held::ByTheDead = exclusive::wait_for(writer, seen, holder, peers, patience, &mut last)? {
                 // Acquire: as in `exclusive::take`. (Release with it: who takes the word next must see what was before.)
                 if writer.compare_exchange(seen | WAITERS, DIED | POISONED, SeqCst, Relaxed).is_ok() {
                     writer.wake(Wake::All);
@@ -113,10 +114,13 @@ fn read_after_writer<W: Words>(
             return Ok(if seen & (DIED | POISONED) == 0 { Found::Whole } else { Found::Poisoned });
         }
         spins = spins.saturating_sub(1);
-        if spins == 0 && patience.slice().is_none() {
+        if spins == 0
+            && patience.slice().is_none()
+            && let Err(refusal) = last.one_more()
+        {
             count_out(count, me);
             count.wake(Wake::All);
-            return Err(Refusal::Contended);
+            return Err(refusal);
         }
     }
 }
@@ -208,6 +212,7 @@ pub(crate) fn write<W: Words>(
 #[cold]
 fn drain(count: impl Word, slot: u32, peers: &impl Peers, patience: &mut impl Patience) -> Result<(), Refusal> {
     let mut spins = patience.spins();
+    let mut last = LastAttempts::new();
     loop {
         // SeqCst: as in `write`.
         let seen = count.load(SeqCst);
@@ -218,6 +223,9 @@ fn drain(count: impl Word, slot: u32, peers: &impl Peers, patience: &mut impl Pa
             continue;
         }
         let slice = patience.slice();
+        if slice.is_none() {
+            last.one_more()?;
+        }
         if let Some(slice) = slice
             && !count.sleep(seen, slice)?
         {
