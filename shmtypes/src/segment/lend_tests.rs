@@ -7,9 +7,8 @@ use crate::layout::guarded::tests::{Cell, Mutex};
 use crate::segment::create::{Draft, Plan};
 use crate::segment::header::Container;
 use crate::segment::options::SegmentOptions;
-use crate::{ShmArray, ShmBox, ShmEvent, ShmLayout, ShmZero};
-use core::mem::{MaybeUninit, size_of};
-use core::sync::atomic::AtomicU64;
+use crate::{ShmArray, ShmBox, ShmLayout, ShmZero};
+use core::mem::size_of;
 
 /// What gaps are filled with.
 const GARBAGE: u8 = 0xAA;
@@ -18,29 +17,31 @@ const COUNT: usize = 3;
 
 /// A type with gaps.
 trait Gappy: ShmLayout + ShmZero {
-    /// Writes the fields of value number `index`, and nothing else.
-    ///
-    /// # Safety
-    /// `place` is aligned and valid for writes.
-    unsafe fn write_fields(place: *mut Self, index: u8);
+    /// Where they start, and how long they are.
+    const GAPS: &[(usize, usize)];
 
-    /// What such a value is in a segment.
-    fn bytes(index: u8) -> Vec<u8>;
+    /// What value number `index` is in a segment.
+    fn clean(index: usize) -> Vec<u8>;
+
+    /// The same in private memory, at its worst.
+    fn dirty(index: usize) -> Vec<u8> {
+        let mut bytes = Self::clean(index);
+        for &(start, length) in Self::GAPS {
+            assert_eq!(bytes[start..start + length], vec![0; length]);
+            bytes[start..start + length].fill(GARBAGE);
+        }
+        bytes
+    }
 }
 
 /// Small enough to be stored in words, and to travel in registers.
 type Small = Mutex<[u8; 3]>;
 
 impl Gappy for Small {
-    unsafe fn write_fields(place: *mut Self, index: u8) {
-        // SAFETY: the caller's word.
-        unsafe { (&raw mut (*place).lock).write(AtomicU64::new(index.into())) };
-        // SAFETY: as above.
-        unsafe { (&raw mut (*place).value).write([1, 2, index]) };
-    }
+    const GAPS: &[(usize, usize)] = &[(11, 5)];
 
-    fn bytes(index: u8) -> Vec<u8> {
-        [&u64::from(index).to_ne_bytes()[..], &[1, 2, index], &[0; 5]].concat()
+    fn clean(index: usize) -> Vec<u8> {
+        [&(index as u64).to_ne_bytes()[..], &[1, 2, index as u8], &[0; 5]].concat()
     }
 }
 
@@ -55,63 +56,32 @@ struct Large {
 }
 
 impl Gappy for Large {
-    unsafe fn write_fields(place: *mut Self, index: u8) {
-        // SAFETY: the caller's word, as below.
-        unsafe { (&raw mut (*place).end).write(index.into()) };
-        for lock in 0..2 {
-            // SAFETY: as above.
-            unsafe { (&raw mut (*place).locks[lock].lock).write(AtomicU64::new(index.into())) };
-            // SAFETY: as above.
-            unsafe { (&raw mut (*place).locks[lock].value).write(index.into()) };
-            // SAFETY: as above.
-            unsafe { (&raw mut (*place).wide.buffers[lock].version).write(AtomicU64::new(7)) };
-            // SAFETY: as above.
-            unsafe { (&raw mut (*place).wide.buffers[lock].value).write(index.into()) };
-        }
-        // SAFETY: as above.
-        unsafe { (&raw mut (*place).wide.lock).write(AtomicU64::new(1)) };
-        // SAFETY: as above.
-        unsafe { (&raw mut (*place).wide.current).write(AtomicU64::new(2)) };
-        // SAFETY: as above.
-        unsafe { (&raw mut (*place).wide.changed).write(ShmEvent::new()) };
-        // SAFETY: as above.
-        unsafe { (&raw mut (*place).wide.reserved).write(4) };
-        // SAFETY: as above.
-        unsafe { (&raw mut (*place).last.lock).write(AtomicU64::new(5)) };
-        // SAFETY: as above.
-        unsafe { (&raw mut (*place).last.value.lock).write(AtomicU64::new(6)) };
-        // SAFETY: as above.
-        unsafe { (&raw mut (*place).last.value.value).write(true) };
-    }
+    const GAPS: &[(usize, usize)] = &[(10, 6), (26, 6), (56, 8), (72, 8), (104, 8), (145, 7)];
 
-    fn bytes(index: u8) -> Vec<u8> {
-        let word = |number: u64| number.to_ne_bytes().to_vec();
-        let lock = [word(index.into()), u16::from(index).to_ne_bytes().to_vec(), vec![0; 6]].concat();
-        let buffer = [word(7), vec![0; 8], u128::from(index).to_ne_bytes().to_vec()].concat();
-        let head = [word(1), word(2), vec![0; 4], 4_u32.to_ne_bytes().to_vec(), vec![0; 8]].concat();
-        let last = [word(5), word(6), vec![1], vec![0; 7], word(index.into())].concat();
+    fn clean(index: usize) -> Vec<u8> {
+        let word = |number: usize| (number as u64).to_ne_bytes().to_vec();
+        let lock = [word(index), (index as u16).to_ne_bytes().to_vec(), vec![0; 6]].concat();
+        let head = [word(1), word(2), 3_u32.to_ne_bytes().to_vec(), 4_u32.to_ne_bytes().to_vec(), vec![0; 8]].concat();
+        let buffer = [word(5), vec![0; 8], (index as u128).to_ne_bytes().to_vec()].concat();
+        let last = [word(6), word(7), vec![1], vec![0; 7], word(index)].concat();
         [&lock[..], &lock, &head, &buffer, &buffer, &last].concat()
     }
 }
 
-/// Value number `index`, with garbage in its gaps.
-fn dirty<T: Gappy>(index: usize) -> MaybeUninit<T> {
-    let mut private = MaybeUninit::<T>::uninit();
-    // SAFETY: a private place for one value.
-    unsafe { private.as_mut_ptr().write_bytes(GARBAGE, 1) };
-    // SAFETY: as above.
-    unsafe { T::write_fields(private.as_mut_ptr(), index as u8) };
-    private
+/// Fills places for values with values whose gaps hold garbage.
+fn fill<T: Gappy>(slots: &mut [T]) {
+    let bytes: Vec<u8> = (0..slots.len()).flat_map(T::dirty).collect();
+    assert_eq!(bytes.len(), size_of_val(slots));
+    // SAFETY: both are that long, and the bytes are values.
+    unsafe { slots.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
 }
 
-/// Fills what was lent with garbage, and then with the fields of values.
-fn fill<T: Gappy>(slots: &mut [T]) {
-    // SAFETY: the slots, which all get their fields before anybody looks.
-    unsafe { slots.as_mut_ptr().write_bytes(GARBAGE, slots.len()) };
-    for (index, slot) in slots.iter_mut().enumerate() {
-        // SAFETY: a place for one value.
-        unsafe { T::write_fields(slot, index as u8) };
-    }
+/// Value number `index`.
+fn value<T: Gappy>(index: usize) -> T {
+    let bytes = T::dirty(index);
+    assert_eq!(bytes.len(), size_of::<T>());
+    // SAFETY: the bytes are a value.
+    unsafe { bytes.as_ptr().cast::<T>().read_unaligned() }
 }
 
 /// The bytes of `count` elements in a segment.
@@ -123,8 +93,7 @@ fn bytes<T>(first: *const T, count: usize) -> Vec<u8> {
 }
 
 fn assert_clean<T: Gappy>(found: &[u8], count: usize) {
-    assert!(T::SCHEMA.has_gaps());
-    let expected: Vec<u8> = (0..count).flat_map(|index| T::bytes(index as u8)).collect();
+    let expected: Vec<u8> = (0..count).flat_map(T::clean).collect();
     assert_eq!(found, expected);
 }
 
@@ -145,12 +114,10 @@ fn assert_draft_is_clean<T: Gappy>(mut draft: Draft) {
 }
 
 fn each_value_is_stored_without_its_gaps<T: Gappy>() {
-    // SAFETY: `dirty` writes all fields.
-    let array = ShmArray::create_from_fn(COUNT, |index| unsafe { dirty::<T>(index).assume_init() }).unwrap();
+    let array = ShmArray::create_from_fn(COUNT, value::<T>).unwrap();
     assert_array_is_clean(&array);
 
-    // SAFETY: as above.
-    let only = ShmBox::create_from(unsafe { dirty::<T>(0).assume_init() }).unwrap();
+    let only = ShmBox::create_from(value::<T>(0)).unwrap();
     let other = ShmBox::<T>::open(only.name()).unwrap();
     assert_clean::<T>(&bytes(crate::ShmView::place(other.view()).as_ptr(), 1), 1);
 }
@@ -162,13 +129,11 @@ fn what_is_created_from_values_has_clean_gaps() {
 }
 
 fn a_slice_is_copied_without_its_gaps<T: Gappy>() {
+    let mut values: Vec<T> = (0..COUNT).map(value::<T>).collect();
     // In place, so that no move can have left the garbage behind.
-    let mut values: Vec<MaybeUninit<T>> = (0..COUNT).map(|_| MaybeUninit::uninit()).collect();
-    // SAFETY: room for as many values, of which `fill` writes all fields before anybody looks.
-    let slots = unsafe { core::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<T>(), COUNT) };
-    fill(slots);
+    fill(&mut values);
     let mut draft = draft::<T>();
-    draft.elements::<T>().copy_from_slice(slots);
+    draft.elements::<T>().copy_from_slice(&values);
     assert_draft_is_clean::<T>(draft);
 }
 
