@@ -104,7 +104,7 @@ fn assert_array_is_clean<T: Gappy>(array: &ShmArray<T>) {
 }
 
 fn draft<T: ShmLayout>() -> Draft {
-    let plan = Plan { container: Container::Array, shape: &[COUNT], mutable_bytes: 128, filled: true };
+    let plan = Plan { container: Container::Array, shape: &[COUNT], mutable_bytes: 128, slots: 0, filled: true };
     Draft::new::<T>(&SegmentOptions::default(), &plan).unwrap()
 }
 
