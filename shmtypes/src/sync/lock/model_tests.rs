@@ -94,18 +94,18 @@ impl<S: Seed> Word for ModelWord<'_, S> {
         }
     }
 
-    fn sleep(self, expected: u64, _: Duration) -> Result<bool> {
+    fn sleep(self, expected: u64, _: Duration) -> Result<()> {
         if S::TIMES_OUT {
             loom::thread::yield_now();
-            return Ok(true);
+            return Ok(());
         }
         let gate = self.0.gate.lock().unwrap();
         // The kernel compares the lower half.
         if S::COMPARES && self.0.value.load(Ordering::Relaxed) as u32 != expected as u32 {
-            return Ok(false);
+            return Ok(());
         }
         drop(self.0.bell.wait(gate).unwrap());
-        Ok(false)
+        Ok(())
     }
 
     fn wake(self, how_many: Wake) {
@@ -126,7 +126,7 @@ impl Patience for Forever {
     fn slice(&mut self) -> Option<Duration> {
         Some(Duration::ZERO)
     }
-    fn spins(&self) -> u32 {
+    fn looks(&self) -> u32 {
         0
     }
 }
