@@ -10,8 +10,17 @@ use crate::segment::header::Container;
 use crate::segment::options::SegmentOptions;
 use crate::sys::Directory;
 use proptest::prelude::*;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+/// Held for writing while a test starts a process: until that one executes its program, it has copies of all descriptors,
+/// and with them of locks.
+pub(super) static STARTING: RwLock<()> = RwLock::new(());
+
+/// For tests that ask for the end of a lock: nobody starts a process meanwhile.
+pub(crate) fn undisturbed() -> RwLockReadGuard<'static, ()> {
+    STARTING.read().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A name that no other test has. What is left under it goes with this value.
 pub(super) struct Name(pub(super) SegmentOptions);
@@ -87,6 +96,7 @@ fn an_identity_is_a_slot_and_a_generation_whatever_flags_stand_between() {
 
 #[test]
 fn two_opens_have_two_slots_and_both_are_alive() {
+    let _quiet = undisturbed();
     let name = Name::new(DEFAULT_SLOTS);
     let (first, second) = (name.create().unwrap(), name.open().unwrap());
     assert_eq!((me(&first).slot(), me(&second).slot()), (0, 1));
@@ -102,6 +112,7 @@ fn two_opens_have_two_slots_and_both_are_alive() {
 
 #[test]
 fn a_slot_is_free_after_its_last_holder_and_comes_back_with_another_generation() {
+    let _quiet = undisturbed();
     let name = Name::new(2);
     let (first, second) = (name.create().unwrap(), name.open().unwrap());
     let old = me(&second);
@@ -118,6 +129,7 @@ fn a_slot_is_free_after_its_last_holder_and_comes_back_with_another_generation()
 
 #[test]
 fn a_slot_in_the_middle_is_the_first_free_one() {
+    let _quiet = undisturbed();
     let name = Name::new(3);
     let (_first, second, _third) = (name.create().unwrap(), name.open().unwrap(), name.open().unwrap());
     drop(second);
@@ -127,6 +139,7 @@ fn a_slot_in_the_middle_is_the_first_free_one() {
 
 #[test]
 fn when_slots_run_out_nobody_is_attached_who_got_none() {
+    let _quiet = undisturbed();
     let name = Name::new(2);
     let (first, second) = (name.create().unwrap(), name.open().unwrap());
     let error = name.open().unwrap_err();
@@ -146,6 +159,7 @@ fn when_slots_run_out_nobody_is_attached_who_got_none() {
 /// leaves at some moment of the attempt.
 #[test]
 fn whoever_gets_no_slot_removes_the_name_if_the_others_have_left_meanwhile() {
+    let _quiet = undisturbed();
     for _ in 0..if cfg!(miri) { 3 } else { 3000 } {
         let name = Name::new(1);
         let only = name.create().unwrap();
@@ -160,6 +174,7 @@ fn whoever_gets_no_slot_removes_the_name_if_the_others_have_left_meanwhile() {
 
 #[test]
 fn readers_take_no_slot() {
+    let _quiet = undisturbed();
     let name = Name::new(1);
     let writer = name.create().unwrap();
     let readers = [name.open_read_only().unwrap(), name.open_read_only().unwrap()];
@@ -222,6 +237,7 @@ fn scribble(attachment: &Attachment, bytes: &[u8]) {
 
 #[test]
 fn no_generation_is_ever_zero() {
+    let _quiet = undisturbed();
     let name = Name::new(3);
     let first = name.create().unwrap();
     assert_eq!(me(&first).generation(), 1);
@@ -237,6 +253,7 @@ fn no_generation_is_ever_zero() {
 
 #[test]
 fn who_holds_a_lock_that_only_readers_can_have_is_dead() {
+    let _quiet = undisturbed();
     let name = Name::new(2);
     let (first, second) = (name.create().unwrap(), name.open().unwrap());
     let holder = me(&second);
@@ -292,6 +309,7 @@ proptest! {
     /// Whatever a peer writes into the table, questions have answers, and slots work.
     #[test]
     fn a_hostile_table_gives_wrong_answers_and_nothing_worse(bytes in prop::collection::vec(any::<u8>(), 1..64), words in prop::collection::vec(any::<u64>(), 0..16)) {
+        let _quiet = undisturbed();
         let name = Name::new(4);
         let first = name.create().unwrap();
         scribble(&first, &bytes);
