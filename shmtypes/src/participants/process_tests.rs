@@ -482,6 +482,20 @@ fn an_attachment_with_a_slot_keeps_one_descriptor_and_others_none() {
 }
 
 #[test]
+fn slots_are_the_bytes_that_the_format_says() {
+    let name = Name::new(MAX_SLOTS);
+    let _attachments = [name.create().unwrap(), name.open().unwrap(), name.open_read_only().unwrap()];
+    let inode = format!(":{} ", fs::metadata(name.path()).unwrap().ino());
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let own = locks.lines().filter(|line| line.contains("OFDLCK"));
+    let mut held: Vec<&str> = own.filter_map(|line| Some(line.split_once(&inode)?.1)).collect();
+    held.sort_unstable();
+    let (life, slot) = (1_u64 << 62, (1_u64 << 62) + 16);
+    let expected = [life, life, life, slot, slot + 1].map(|byte| format!("{byte} {byte}"));
+    assert_eq!(held, expected);
+}
+
+#[test]
 fn unnamed_segments_have_slots_too() {
     alone("unnamed_segments_have_slots_too", || {
         let mut name = Name::new(2);

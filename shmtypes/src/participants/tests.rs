@@ -47,8 +47,12 @@ impl Name {
     }
 
     pub(super) fn create(&self) -> Result<Attachment> {
+        self.create_with(72)
+    }
+
+    fn create_with(&self, mutable_bytes: u32) -> Result<Attachment> {
         let slots = self.0.slots.unwrap_or(0);
-        let plan = Plan { container: Container::Array, shape: &[5], mutable_bytes: 72, slots, filled: false };
+        let plan = Plan { container: Container::Array, shape: &[5], mutable_bytes, slots, filled: false };
         Draft::new::<u64>(&self.0, &plan)?.publish()
     }
 
@@ -226,6 +230,23 @@ fn the_number_of_slots_and_the_time_are_recorded_and_checked() {
         assert_eq!((info.count, info.lock_timeout), (slots, expected));
     }
     assert_eq!(SegmentOptions::default().lock_timeout, Some(Duration::from_secs(30)));
+}
+
+#[test]
+fn the_table_of_slots_is_no_place_for_what_else_changes() {
+    let name = Name::new(2);
+    let attachment = name.create_with(0).unwrap();
+    let header = attachment.header();
+    assert_eq!((header.mutable_bytes, header.own_mutable_bytes()), (32, 0));
+    let error = crate::ShmArray::<u64>::open(attachment.name()).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Corrupt { field: "mutable length", value: 32 });
+
+    let name = Name::new(2);
+    let attachment = name.create_with(4).unwrap();
+    let array = crate::ShmArray::<u64>::open(attachment.name()).unwrap();
+    assert_eq!(name.taken(), [0, 1]);
+    assert_eq!(array.notify(), 0);
+    assert_eq!((me(&attachment).slot(), is_dead(&attachment, Identity::new(1, 1))), (0, false));
 }
 
 /// What a peer may write into the table, and then what answers it gets.
