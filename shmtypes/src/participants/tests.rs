@@ -184,7 +184,7 @@ fn readers_take_no_slot() {
     let readers = [name.open_read_only().unwrap(), name.open_read_only().unwrap()];
     assert!(readers.iter().all(|reader| reader.participant().is_none()));
     drop(writer);
-    assert_eq!(name.taken(), []);
+    assert!(name.taken().is_empty());
 }
 
 #[test]
