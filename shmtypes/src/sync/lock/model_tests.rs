@@ -9,13 +9,13 @@ use super::word::{Found, Patience, Peers, Wake, Word};
 use super::{exclusive, shared};
 use crate::error::Result;
 use crate::participants::Identity;
+use crate::sync::model::{complaint, explore, mistake};
 use core::marker::PhantomData;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicBool, AtomicU64, fence};
 use loom::sync::{Arc, Condvar, Mutex};
-use std::process::Command;
 
 /// What a model does wrong.
 trait Seed: Copy + Send + Sync + 'static {
@@ -219,42 +219,23 @@ impl<'a, S: Seed> shared::Words for &'a World<S> {
     }
 }
 
-/// Runs `model` through all interleavings with up to two preemptions of each thread, in which known mistakes in locks show.
-fn explore(model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.check(model);
-}
-
-/// The variable that names the mistake to a second process.
-const MISTAKE: &str = "SHMTYPES_MODEL_MISTAKE";
-
-/// Runs a model with a mistake in it, in a process of its own: loom ends it in the middle of a panic. Returns what loom says.
-fn complaint(mistake: &str) -> String {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "sync::lock::model_tests::mistaken", "--nocapture"])
-        .env(MISTAKE, mistake)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success(), "{mistake}: nobody notices\n{said}");
-    said
-}
+/// The path of the test below.
+const MISTAKEN: &str = "sync::lock::model_tests::mistaken";
 
 /// The other side of [`complaint`]; without a mistake there is nothing to do.
 #[test]
 fn mistaken() {
-    match std::env::var(MISTAKE).as_deref() {
-        Ok("mutex: no release") => explore(exclusion::<NoRelease>),
-        Ok("mutex: no compare") => explore(exclusion::<NoCompare>),
-        Ok("mutex: no wake") => explore(exclusion::<NoWake>),
-        Ok("rwlock: no fence") => explore(reading::<NoFence>),
-        Ok("rwlock: no look") => explore(reading::<NoLook>),
-        Ok("rwlock: no release") => explore(reading::<NoRelease>),
-        Ok("rwlock: no compare") => explore(reading::<NoCompare>),
-        Ok("rwlock: no wake") => explore(reading::<NoWake>),
-        Ok(unknown) => unreachable!("{unknown}"),
-        Err(_) => {}
+    match mistake().as_deref() {
+        Some("mutex: no release") => explore(exclusion::<NoRelease>),
+        Some("mutex: no compare") => explore(exclusion::<NoCompare>),
+        Some("mutex: no wake") => explore(exclusion::<NoWake>),
+        Some("rwlock: no fence") => explore(reading::<NoFence>),
+        Some("rwlock: no look") => explore(reading::<NoLook>),
+        Some("rwlock: no release") => explore(reading::<NoRelease>),
+        Some("rwlock: no compare") => explore(reading::<NoCompare>),
+        Some("rwlock: no wake") => explore(reading::<NoWake>),
+        Some(unknown) => unreachable!("{unknown}"),
+        None => {}
     }
 }
 
@@ -265,7 +246,7 @@ fn mistakes_in_the_mutex_are_found() {
         ("mutex: no compare", "deadlock"),
         ("mutex: no wake", "deadlock"),
     ] {
-        let said = complaint(mistake);
+        let said = complaint(MISTAKEN, mistake);
         assert!(said.contains(word), "{mistake}: {said}");
     }
 }
@@ -279,7 +260,7 @@ fn mistakes_in_the_reader_writer_lock_are_found() {
         ("rwlock: no compare", "deadlock"),
         ("rwlock: no wake", "deadlock"),
     ] {
-        let said = complaint(mistake);
+        let said = complaint(MISTAKEN, mistake);
         assert!(said.contains(word), "{mistake}: {said}");
     }
 }
