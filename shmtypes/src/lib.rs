@@ -89,7 +89,7 @@ pub mod segment;
 pub mod sync;
 mod sys;
 
-pub use containers::{ArrayOptions, BoxOptions, Iter, Number, ShmArray, ShmBox};
+pub use containers::{ArrayOptions, BoxOptions, CellOptions, Iter, Number, ShmArray, ShmBox, ShmCell};
 pub use error::{Error, ErrorKind, Fault, Result};
 pub use layout::{
     AccessMode, Fingerprint, ForeignRef, InvalidBits, ReadOnly, ReadWrite, Schema, ShmBytes, ShmLayout, ShmPod, ShmRef,

@@ -11,11 +11,16 @@ use crate::segment::options::SegmentOptions;
 use crate::sys::Directory;
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Held for writing while a test starts a process: until that one executes its program, it has copies of all descriptors,
 /// and with them of locks.
 pub(super) static STARTING: RwLock<()> = RwLock::new(());
+
+/// For tests that start a process, until it has started.
+pub(crate) fn starting() -> RwLockWriteGuard<'static, ()> {
+    STARTING.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// For tests that ask for the end of a lock: nobody starts a process meanwhile.
 pub(crate) fn undisturbed() -> RwLockReadGuard<'static, ()> {

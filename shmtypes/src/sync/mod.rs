@@ -7,6 +7,7 @@
 //! | `seen` | what a handle has seen of it |
 //! | `mutex`, `rwlock` | locks that survive their holder's death |
 //! | `lock` | what they are made of |
+//! | `cell` | a value that is always read whole |
 //!
 //! Rules:
 //!
@@ -14,14 +15,18 @@
 //!    a change and its waking keeps nobody asleep.
 //! 2. Nothing in shared memory is believed: whatever a peer writes there, a wait ends by its deadline.
 
+mod cell;
 mod deadline;
 mod event;
 pub(crate) mod lock;
+#[cfg(test)]
+mod model;
 mod mutex;
 mod rwlock;
 mod seen;
 
 pub use crate::participants::Holder;
+pub use cell::SeqCell;
 pub use deadline::Deadline;
 pub use event::ShmEvent;
 pub use lock::error::{LockError, LockResult};

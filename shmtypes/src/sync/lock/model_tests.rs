@@ -9,13 +9,13 @@ use super::word::{Found, Patience, Peers, Wake, Word};
 use super::{exclusive, shared};
 use crate::error::Result;
 use crate::participants::Identity;
+use crate::sync::model::{complaint, explore, explore_to, mistake};
 use core::marker::PhantomData;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicBool, AtomicU64, fence};
 use loom::sync::{Arc, Condvar, Mutex};
-use std::process::Command;
 
 /// What a model does wrong.
 trait Seed: Copy + Send + Sync + 'static {
@@ -219,42 +219,23 @@ impl<'a, S: Seed> shared::Words for &'a World<S> {
     }
 }
 
-/// Runs `model` through all interleavings with up to so many preemptions. Known mistakes in locks show with two.
-fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.check(model);
-}
-
-/// The variable that names the mistake to a second process.
-const MISTAKE: &str = "SHMTYPES_MODEL_MISTAKE";
-
-/// Runs a model with a mistake in it, in a process of its own: loom ends it in the middle of a panic. Returns what loom says.
-fn complaint(mistake: &str) -> String {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "sync::lock::model_tests::mistaken", "--nocapture"])
-        .env(MISTAKE, mistake)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success(), "{mistake}: nobody notices\n{said}");
-    said
-}
+/// The path of the test below.
+const MISTAKEN: &str = "sync::lock::model_tests::mistaken";
 
 /// The other side of [`complaint`]; without a mistake there is nothing to do.
 #[test]
 fn mistaken() {
-    match std::env::var(MISTAKE).as_deref() {
-        Ok("mutex: no release") => explore(2, exclusion::<NoRelease>),
-        Ok("mutex: no compare") => explore(2, exclusion::<NoCompare>),
-        Ok("mutex: no wake") => explore(2, exclusion::<NoWake>),
-        Ok("rwlock: no fence") => explore(2, reading::<NoFence>),
-        Ok("rwlock: no look") => explore(2, reading::<NoLook>),
-        Ok("rwlock: no release") => explore(2, reading::<NoRelease>),
-        Ok("rwlock: no compare") => explore(2, reading::<NoCompare>),
-        Ok("rwlock: no wake") => explore(2, reading::<NoWake>),
-        Ok(unknown) => unreachable!("{unknown}"),
-        Err(_) => {}
+    match mistake().as_deref() {
+        Some("mutex: no release") => explore(exclusion::<NoRelease>),
+        Some("mutex: no compare") => explore(exclusion::<NoCompare>),
+        Some("mutex: no wake") => explore(exclusion::<NoWake>),
+        Some("rwlock: no fence") => explore(reading::<NoFence>),
+        Some("rwlock: no look") => explore(reading::<NoLook>),
+        Some("rwlock: no release") => explore(reading::<NoRelease>),
+        Some("rwlock: no compare") => explore(reading::<NoCompare>),
+        Some("rwlock: no wake") => explore(reading::<NoWake>),
+        Some(unknown) => unreachable!("{unknown}"),
+        None => {}
     }
 }
 
@@ -265,7 +246,7 @@ fn mistakes_in_the_mutex_are_found() {
         ("mutex: no compare", "deadlock"),
         ("mutex: no wake", "deadlock"),
     ] {
-        let said = complaint(mistake);
+        let said = complaint(MISTAKEN, mistake);
         assert!(said.contains(word), "{mistake}: {said}");
     }
 }
@@ -279,7 +260,7 @@ fn mistakes_in_the_reader_writer_lock_are_found() {
         ("rwlock: no compare", "deadlock"),
         ("rwlock: no wake", "deadlock"),
     ] {
-        let said = complaint(mistake);
+        let said = complaint(MISTAKEN, mistake);
         assert!(said.contains(word), "{mistake}: {said}");
     }
 }
@@ -310,7 +291,7 @@ fn exclusion<S: Seed>() {
 
 #[test]
 fn a_mutex_excludes_and_wakes() {
-    explore(2, exclusion::<Right>);
+    explore(exclusion::<Right>);
 }
 
 /// Takes the mutex, and counts if this is who is told of a death.
@@ -361,14 +342,14 @@ fn witness<S: Seed>() {
 
 #[test]
 fn a_death_is_told_once() {
-    explore(2, survivors::<Impatient>);
-    explore(2, witness::<Impatient>);
+    explore(survivors::<Impatient>);
+    explore(witness::<Impatient>);
 }
 
 /// What a poisoned word becomes is what the one who lets go of it says.
 #[test]
 fn a_mutex_stays_poisoned_until_somebody_says_otherwise() {
-    explore(2, || {
+    explore(|| {
         let world = World::<Impatient>::new();
         let victim = spawn(&world, |world| {
             world.lock(0);
@@ -421,14 +402,14 @@ fn crowd<S: Seed>() {
 
 #[test]
 fn readers_and_a_writer_exclude_each_other() {
-    explore(2, reading::<Right>);
-    explore(1, crowd::<Right>);
+    explore(reading::<Right>);
+    explore_to(1, crowd::<Right>);
 }
 
 /// Two writers, which also need the whole protocol against each other.
 #[test]
 fn writers_exclude_each_other() {
-    explore(2, || {
+    explore(|| {
         let world = World::<Right>::new();
         let writer = spawn(&world, |world| {
             world.write(0);
@@ -446,7 +427,7 @@ fn writers_exclude_each_other() {
 /// A writer dies, a reader and a writer come: the writer is told, the reader sees that something is wrong.
 #[test]
 fn the_death_of_a_writer_is_told_to_one_writer() {
-    explore(1, || {
+    explore_to(1, || {
         let world = World::<Impatient>::new();
         let victim = spawn(&world, |world| {
             world.write(0);
@@ -471,7 +452,7 @@ fn the_death_of_a_writer_is_told_to_one_writer() {
 /// A reader dies, a writer comes.
 #[test]
 fn the_death_of_a_reader_harms_nothing() {
-    explore(2, || {
+    explore(|| {
         let world = World::<Impatient>::new();
         let victim = spawn(&world, |world| {
             world.read(0);
