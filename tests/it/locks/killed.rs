@@ -93,6 +93,50 @@ fn killed_waiters_for_a_writer_harm_nothing() {
 }
 
 #[test]
+fn a_writer_that_is_killed_while_it_waits_for_readers_harms_nothing() {
+    let scratch = Scratch::new();
+    let board = board(&scratch);
+    for next in ["read", "write", "try-read", "try-write"] {
+        let guard = board.view().rwlock().read().unwrap();
+        let mut writer = talker(&board);
+        make_wait(&mut writer, "write");
+        writer.kill();
+        drop(guard);
+        let mut peer = talker(&board);
+        ask(&mut peer, next, "Ok");
+        ask(&mut peer, "drop", "dropped");
+        assert!(board.view().rwlock().write().is_ok(), "after {next}");
+    }
+}
+
+#[test]
+fn what_a_writer_knew_that_is_killed_while_it_waits_for_readers_is_not_lost() {
+    let scratch = Scratch::new();
+    let board = board(&scratch);
+    let mut dead = talker(&board);
+    ask(&mut dead, "write", "Ok");
+    dead.kill();
+    for (told, poisoned) in [("OwnerDied", false), ("Poisoned", true)] {
+        // Reads beside the news of a death, or beside the poison.
+        let mut reader = talker(&board);
+        ask(&mut reader, "read", "Poisoned");
+        let mut writer = talker(&board);
+        make_wait(&mut writer, "write");
+        writer.kill();
+        ask(&mut reader, "drop", "dropped");
+        let mut next = talker(&board);
+        ask(&mut next, "read", "Poisoned");
+        ask(&mut next, "drop", "dropped");
+        ask(&mut next, "write", told);
+        if poisoned {
+            ask(&mut next, "recover", "recovered");
+        }
+        ask(&mut next, "drop", "dropped");
+    }
+    assert!(board.view().rwlock().write().is_ok());
+}
+
+#[test]
 fn a_killed_reader_lets_the_writer_in() {
     let scratch = Scratch::new();
     let board = board(&scratch);

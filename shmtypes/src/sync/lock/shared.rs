@@ -14,7 +14,7 @@
 //!    reads once more while a writer waits blocks itself, as with `std::sync::RwLock`.
 //! 2. A reader that finds the writer dead frees the word and leaves word of it ([`DIED`]): readers then find the lock
 //!    poisoned, and the next writer gets [`Found::OwnerDied`].
-//! 3. The death of a reader harms nothing and is told to nobody.
+//! 3. The death of a reader harms nothing and is told to nobody. Nor is that of a writer that still waits for readers.
 
 use super::exclusive::{self, Held};
 use super::word::{ATTEMPTS, DIED, Found, LastAttempts, POISONED, Patience, Peers, Refusal, WAITERS, Wake, Word};
@@ -101,7 +101,8 @@ fn read_after_writer<W: Words>(
             }
             if let Held::ByTheDead = exclusive::wait_for(writer, seen, holder, peers, patience, &mut last)? {
                 // Acquire: as in `exclusive::take`. (Release with it: who takes the word next must see what was before.)
-                if writer.compare_exchange(seen | WAITERS, DIED | POISONED, SeqCst, Relaxed).is_ok() {
+                let left = Found::after_death(seen).left();
+                if writer.compare_exchange(seen | WAITERS, left, SeqCst, Relaxed).is_ok() {
                     writer.wake(Wake::All);
                 }
             }
@@ -189,21 +190,25 @@ pub(crate) fn write<W: Words>(
     let found =
         if exclusive::try_take(writer, me) { Found::Whole } else { exclusive::take(writer, me, peers, patience)? };
     W::Word::after_exchange();
+    let mut is_entering = false;
     for slot in 0..words.slots() {
         let Some(count) = words.count(slot) else { break };
         // SeqCst: not both this load and that in `read` can come too early. Acquire in it: pairs with the release in
         // `count_out`.
-        if count.load(SeqCst) & READERS != 0
-            && let Err(refusal) = drain(count, slot, peers, patience)
-        {
-            let left = match found {
-                Found::Whole => 0,
-                Found::Poisoned => POISONED,
-                Found::OwnerDied => POISONED | DIED,
-            };
-            exclusive::release(writer, me, left, Wake::All);
+        if count.load(SeqCst) & READERS == 0 {
+            continue;
+        }
+        if !is_entering {
+            exclusive::set_entering(writer, me, found, true);
+            is_entering = true;
+        }
+        if let Err(refusal) = drain(count, slot, peers, patience) {
+            exclusive::release(writer, me, found.left(), Wake::All);
             return Err(refusal);
         }
+    }
+    if is_entering {
+        exclusive::set_entering(writer, me, found, false);
     }
     Ok(found)
 }
