@@ -16,6 +16,9 @@ pub struct Board {
     pub rwlock: ShmRwLock<[u64; 2]>,
 }
 
+/// What a stepped process makes of the zeros: other bytes everywhere.
+pub const CHANGED: [u64; 2] = [0x5555_5555_5555_5555; 2];
+
 /// How a lock was taken, or why it was not, in the words that peers print.
 #[must_use]
 pub fn outcome<G>(result: &LockResult<G>) -> String {

@@ -3,6 +3,8 @@
 mod forks;
 mod hostile;
 mod killed;
+#[cfg(target_arch = "x86_64")]
+mod single_step;
 mod slots;
 mod soak;
 mod stopped;

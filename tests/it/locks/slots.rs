@@ -1,8 +1,8 @@
 //! Slots that one process after the other has.
 
 use super::{LOCKS, ask};
-use shmtypes::ShmBox;
 use shmtypes::sync::LockError;
+use shmtypes::{ErrorKind, Persist, ShmBox};
 use shmtypes_tests::locks::{Board, slot_table};
 use shmtypes_tests::peer::Peer;
 use shmtypes_tests::scratch::Scratch;
@@ -91,5 +91,24 @@ fn a_living_holder_is_not_taken_for_dead_after_the_generation_has_wrapped() {
         let held = board.view().mutex().try_lock();
         assert!(matches!(held, Err(LockError::Held(holder)) if holder.pid == peer.id()), "{held:?}");
         ask(&mut peer, "drop", "dropped");
+    }
+}
+
+/// A header that says so in all of its fields: by itself it is a good one.
+#[test]
+fn a_segment_with_locks_and_without_slots_is_refused() {
+    let scratch = Scratch::new();
+    let board = ShmBox::<Board>::options().name(scratch.name("board")).persist(Persist::Keep).create().unwrap();
+    drop(board);
+    let file = File::options().read(true).write(true).open(scratch.path("board")).unwrap();
+    let mut mutable_bytes = [0; 4];
+    file.read_exact_at(&mut mutable_bytes, 176).unwrap();
+    let without_table = u32::from_ne_bytes(mutable_bytes) - 64 * 16;
+    for (offset, number) in [(16, 0), (176, without_table), (180, 0)] {
+        file.write_all_at(&number.to_ne_bytes(), offset).unwrap();
+    }
+    let options = || ShmBox::<Board>::options().name(scratch.name("board"));
+    for error in [options().open().unwrap_err(), options().open_read_only().unwrap_err()] {
+        assert_eq!(*error.kind(), ErrorKind::Corrupt { field: "slot count", value: 0 });
     }
 }

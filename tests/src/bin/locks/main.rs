@@ -2,6 +2,7 @@
 
 mod exercise;
 mod scribble;
+mod step;
 mod talk;
 mod work;
 
@@ -13,6 +14,7 @@ fn main() {
         ["work", kind, name, place, seed] => work::run(kind, name, number(place) as usize, number(seed)),
         ["exercise", name, rounds] => exercise::run(name, number(rounds)),
         ["scribble", path, what, seed] => scribble::run(path, what, number(seed)),
+        ["step", name, what] => step::run(name, what),
         other => panic!("unknown arguments {other:?}"),
     }
 }
