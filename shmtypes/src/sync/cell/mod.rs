@@ -256,7 +256,7 @@ impl<'a, T: ShmValue, const K: usize, M: AccessMode> ShmRef<'a, SeqCell<T, K>, M
     #[inline]
     pub fn load(self) -> Result<T> {
         let mut private = MaybeUninit::uninit();
-        self.read(&mut private)?;
+        self.read_current(&mut private)?;
         // SAFETY: `read` has initialised all bytes.
         into_value(unsafe { Candidate::from_initialized(private) })
             .map_err(|invalid| invalid.into_error(&T::SCHEMA, None))
@@ -264,7 +264,7 @@ impl<'a, T: ShmValue, const K: usize, M: AccessMode> ShmRef<'a, SeqCell<T, K>, M
 
     /// Fills `private` with the bytes of one store, and returns its number.
     #[inline(always)]
-    fn read(self, private: &mut MaybeUninit<T>) -> Result<u64> {
+    fn read_current(self, private: &mut MaybeUninit<T>) -> Result<u64> {
         match protocol::try_read(self, private) {
             Some(number) => Ok(number),
             None => protocol::read_on(self, private).ok_or_else(faster),

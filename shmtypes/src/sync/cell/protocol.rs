@@ -89,10 +89,10 @@ pub(crate) fn read_on<B: Buffers>(buffers: B, target: &mut B::Private) -> Option
     for _ in 1..LOSSES {
         // Relaxed: decides only whether to try.
         let number = buffers.current(Ordering::Relaxed);
-        if buffers.version_of(buffer_of::<B>(number), Ordering::Relaxed) == complete(number) {
-            if let Some(number) = try_read(buffers, target) {
-                return Some(number);
-            }
+        if buffers.version_of(buffer_of::<B>(number), Ordering::Relaxed) == complete(number)
+            && let Some(number) = try_read(buffers, target)
+        {
+            return Some(number);
         }
         core::hint::spin_loop();
     }
