@@ -59,6 +59,7 @@ pub(crate) fn take<W: Word>(
         if let Held::ByTheDead(left) = wait_for(word, seen, holder, peers, patience, &mut last)? {
             let (found, poisoned) = match state_left(left) {
                 FREE => (Found::Whole, 0),
+                POISONED => (Found::Poisoned, POISONED),
                 _ => (Found::OwnerDied, POISONED),
             };
             // Acquire: what the dead holder wrote came before its end, which the kernel has confirmed.
@@ -115,14 +116,14 @@ pub(super) fn wait_for<W: Word>(
     }
 }
 
-/// What a holder that died left for the next one, if nobody repairs: [`FREE`], or [`DIED`] and [`POISONED`].
+/// What a holder that died left for the next one, if nobody repairs: [`FREE`], [`POISONED`], or [`DIED`] with it.
 pub(super) fn state_left(word: u64) -> u64 {
-    // Who still waited for readers has changed nothing.
-    if word & (DRAINING | POISONED) == DRAINING { FREE } else { DIED | POISONED }
+    // Who still waited for readers has changed nothing: what it found is left.
+    if word & DRAINING == 0 { DIED | POISONED } else { word & (DIED | POISONED) }
 }
 
-/// Sets or clears [`DRAINING`] in a word that `me` holds.
-pub(super) fn set_draining(word: impl Word, me: Identity, draining: bool) {
+/// Sets or clears [`DRAINING`] in a word that `me` holds; `left` is what `me` found, and leaves if it gives up or dies now.
+pub(super) fn set_draining(word: impl Word, me: Identity, left: u64, draining: bool) {
     // Relaxed: stands for itself. It is cleared before the first change of the value, and the holder's death, after which it
     // is read, comes later than both.
     let mut seen = word.load(Relaxed);
@@ -130,7 +131,7 @@ pub(super) fn set_draining(word: impl Word, me: Identity, draining: bool) {
         if Identity::from_bits(seen) != Some(me) {
             return;
         }
-        let next = if draining { seen | DRAINING } else { seen & !DRAINING };
+        let next = if draining { seen | DRAINING | left } else { seen & !(DRAINING | DIED) };
         match word.compare_exchange(seen, next, Relaxed, Relaxed) {
             Ok(_) => return,
             Err(other) => seen = other,

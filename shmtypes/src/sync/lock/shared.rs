@@ -205,6 +205,11 @@ pub(crate) fn write<W: Words>(
     let found =
         if exclusive::try_take(writer, me) { Found::Whole } else { exclusive::take(writer, me, peers, patience)? };
     W::Word::after_exchange();
+    let left = match found {
+        Found::Whole => 0,
+        Found::Poisoned => POISONED,
+        Found::OwnerDied => POISONED | DIED,
+    };
     let mut has_waited = false;
     for slot in 0..words.slots() {
         let Some(count) = words.count(slot) else { break };
@@ -214,21 +219,16 @@ pub(crate) fn write<W: Words>(
             continue;
         }
         if !has_waited {
-            exclusive::set_draining(writer, me, true);
+            exclusive::set_draining(writer, me, left, true);
             has_waited = true;
         }
         if let Err(refusal) = drain(count, slot, peers, patience) {
-            let left = match found {
-                Found::Whole => 0,
-                Found::Poisoned => POISONED,
-                Found::OwnerDied => POISONED | DIED,
-            };
             exclusive::release(writer, me, left, Wake::All);
             return Err(refusal);
         }
     }
     if has_waited {
-        exclusive::set_draining(writer, me, false);
+        exclusive::set_draining(writer, me, left, false);
     }
     Ok(found)
 }
