@@ -4,7 +4,7 @@
 //! instructions and looks where the memory changes; the kills come right before and right after these, and at some
 //! fifty places between; after every single instruction if `SHMTYPES_SOAK` is set, which takes minutes.
 
-use super::{LOCKS, LONG, board};
+use super::{LOCKS, LONG};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -87,7 +87,8 @@ fn expect<G>(result: LockResult<G>, names_the_dead: bool, context: &str) -> G {
 
 fn killed_everywhere(works: &[&str]) {
     let scratch = Scratch::new();
-    let board = board(&scratch);
+    // Few slots: a writer looks at the count of each.
+    let board = ShmBox::<Board>::options().name(scratch.name("board")).slots(4).create().unwrap();
     let file = File::options().read(true).write(true).open(scratch.path("board")).unwrap();
     for &what in works {
         let (places, count) = places(&board, &file, what);

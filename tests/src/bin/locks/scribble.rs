@@ -21,14 +21,14 @@ pub(super) fn run(path: &str, what: &str, seed: u64) {
     // SAFETY: new address space, at an address that the kernel chooses.
     let start =
         unsafe { mmap(None, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED, &file, 0) };
-    let words = start.expect("map the segment's file").cast::<u64>();
+    let words = start.expect("map the segment's file").cast::<u64>().as_ptr();
     let load = |offset: usize| {
         // SAFETY: aligned and inside the mapping, as the header says, which nobody scribbles on here.
-        unsafe { words.add(offset / 8).read_volatile() }
+        unsafe { words.wrapping_add(offset / 8).read_volatile() }
     };
     let store = |offset: usize, word: u64| {
         // SAFETY: as above.
-        unsafe { words.add(offset / 8).write_volatile(word) };
+        unsafe { words.wrapping_add(offset / 8).write_volatile(word) };
     };
 
     let mut random = Random::new(seed);
@@ -67,7 +67,7 @@ pub(super) fn run(path: &str, what: &str, seed: u64) {
                 2 => generation | flags | (slot + 1),
                 3 => generation | flags | random.below(1024),
                 4 => generation | random.below(3),
-                _ => generation | u64::from(u32::MAX) - random.below(2),
+                _ => generation | (u64::from(u32::MAX) - random.below(2)),
             };
             store(data as usize + at, word);
         }
