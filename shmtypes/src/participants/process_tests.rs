@@ -1,11 +1,13 @@
 //! Slots of processes that are killed, forked and executed.
 #![allow(unsafe_code, reason = "forks, and maps a page where a parent has its own")]
 
+use super::record::{Claim, Record};
 use super::tests::{Name, STARTING, is_dead, me, undisturbed};
 use super::*;
 use crate::segment::attach::attach_descriptor;
 use crate::segment::attachment::Attachment;
 use crate::sys::Directory;
+use core::ptr::NonNull;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -264,6 +266,23 @@ fn anchor_address(name: &Name) -> Option<NonZeroUsize> {
     NonZeroUsize::new(usize::from_str_radix(anchor.split('-').next().unwrap(), 16).unwrap())
 }
 
+/// A page of this process's own, at an address where nothing is mapped.
+fn own_page_at(address: NonZeroUsize) -> NonNull<u64> {
+    let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED_NOREPLACE;
+    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: new address space; it fails where something is mapped.
+    let page = unsafe { mmap_anonymous(Some(address), NonZeroUsize::MIN, access, flags) }.unwrap().cast();
+    // SAFETY: just mapped, and this process's own.
+    unsafe { page.write_volatile(42) };
+    page
+}
+
+/// Whether it is still there. If not, this ends the process by SIGSEGV, or finds another page.
+fn is_kept(page: NonNull<u64>) -> bool {
+    // SAFETY: reads what was mapped by `own_page_at`; that it may be gone is what the caller asks.
+    unsafe { page.read_volatile() == 42 }
+}
+
 #[test]
 fn a_child_that_drops_a_handle_unmaps_nothing_that_stands_where_its_parent_has_its_slot() {
     alone("a_child_that_drops_a_handle_unmaps_nothing_that_stands_where_its_parent_has_its_slot", || {
@@ -274,14 +293,7 @@ fn a_child_that_drops_a_handle_unmaps_nothing_that_stands_where_its_parent_has_i
             let (kept, attachment) = (me(&attachment), Cell::new(Some(attachment)));
             let child = Child::new(|_| {
                 assert_eq!(anchor_address(&name), None, "a fork does not copy it");
-                let (flags, access) = (
-                    MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED_NOREPLACE,
-                    ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-                );
-                // SAFETY: new address space; it fails where something is mapped.
-                let page = unsafe { mmap_anonymous(Some(address), NonZeroUsize::MIN, access, flags) }.unwrap();
-                // SAFETY: just mapped, and this child's own.
-                unsafe { page.cast::<u64>().write_volatile(42) };
+                let page = own_page_at(address);
                 let attachment = attachment.take().unwrap();
                 if registers {
                     participant(&attachment).registered().unwrap();
@@ -291,8 +303,7 @@ fn a_child_that_drops_a_handle_unmaps_nothing_that_stands_where_its_parent_has_i
                 drop(attachment);
                 assert_eq!(name.taken(), [0], "of its own slot, and no other");
                 assert_eq!(anchor_address(&name), None);
-                // SAFETY: if it is not mapped any more, this ends the child by SIGSEGV, which is the answer.
-                assert_eq!(unsafe { page.cast::<u64>().read_volatile() }, 42);
+                assert!(is_kept(page));
             });
             child.ends_well();
             let attachment = attachment.take().unwrap();
@@ -452,6 +463,34 @@ fn a_descriptor_that_somebody_closed_is_no_proof_of_death() {
             child.ends_well();
             assert_eq!(name.taken(), [0, 1]);
         }
+    });
+}
+
+/// A signal handler may fork while its thread registers: the child goes on in the middle of it, with what its parent has.
+#[test]
+fn a_fork_in_the_middle_of_a_registration_does_not_make_the_child_its_parent() {
+    alone("a_fork_in_the_middle_of_a_registration_does_not_make_the_child_its_parent", || {
+        let record = Record::new().unwrap();
+        let Claim::Here(claim) = record.claim() else { panic!("nobody has registered") };
+        let anchor = Anchor::new(File::in_memory().unwrap()).unwrap().into_raw();
+        let (claim, identity) = (Cell::new(Some(claim)), Identity::new(3, 4));
+        let complete = || {
+            // SAFETY: made above, and used once in each process: the child is to believe that it has it.
+            let anchor = unsafe { Anchor::from_raw(anchor) }.unwrap();
+            claim.take().unwrap().complete(identity, anchor)
+        };
+        let child = Child::new(|_| {
+            let page = own_page_at(NonZeroUsize::new(anchor.addr()).unwrap());
+            assert!(!complete());
+            assert_eq!(record.identity(), None);
+            assert!(matches!(record.claim(), Claim::Here(_)), "it may register");
+            // SAFETY: `record` is not used again in the child, which ends without destructors.
+            drop(unsafe { std::ptr::read(&raw const record) });
+            assert!(is_kept(page));
+        });
+        child.ends_well();
+        assert!(complete());
+        assert_eq!(record.identity(), Some(identity));
     });
 }
 
