@@ -2,6 +2,7 @@
 
 mod attach;
 mod attachers;
+mod cell;
 mod copy;
 mod create;
 mod descriptors;
@@ -11,6 +12,7 @@ mod list;
 mod numeric;
 mod pages;
 mod slices;
+mod soak;
 mod wake;
 
 use crate::Fallible;
@@ -31,7 +33,11 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("pages", pages::measure),
     ("list", list::measure),
     ("wake", wake::measure),
+    ("cell", cell::measure),
 ];
+
+/// Those that run only if they are asked for: they take long, and are no measurements.
+pub(crate) const ON_REQUEST: &[(&str, Group)] = &[("soak", soak::measure)];
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
