@@ -3,6 +3,7 @@
 pub mod cells;
 pub mod folder;
 pub mod life;
+pub mod locks;
 pub mod peer;
 pub mod props;
 pub mod python;

@@ -9,6 +9,7 @@ mod descriptors;
 mod element;
 mod fill;
 mod list;
+mod lock;
 mod numeric;
 mod pages;
 mod slices;
@@ -34,6 +35,7 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("list", list::measure),
     ("wake", wake::measure),
     ("cell", cell::measure),
+    ("lock", lock::measure),
 ];
 
 /// Those that run only if they are asked for: they take long, and are no measurements.

@@ -2,17 +2,19 @@
 //!
 //! After "Futexes Are Tricky" (Drepper, 2011), mutex 3, with the owner in the word: a waiter whose sleep ends without
 //! being woken asks the kernel whether the holder is alive, and takes the lock over from a dead one. The first attempt of
-//! [`try_take`] makes no system call and needs no kernel to release.
+//! [`try_take`] makes no system call, and neither does letting go of a lock that nobody waits for.
 //!
 //! 1. Only a holder whose death the kernel confirms loses the lock. One that is stopped keeps it.
-//! 2. Who takes over from a dead holder gets [`Found::OwnerDied`], and from that exchange on the word is poisoned: should
-//!    the new holder die too, the next one is told again.
-//! 3. A word that somebody scribbled on means something, whatever it is: nobody, a dead holder, or a live one whom
+//! 2. Who takes over from a dead holder that was inside gets [`Found::OwnerDied`], and from that exchange on the word is
+//!    poisoned: should the new holder die too, the next one is told again.
+//! 3. A holder that has not begun says so by [`ENTERING`]: its death is told to nobody, and what it knew is not lost.
+//! 4. A word that somebody scribbled on means something, whatever it is: nobody, a dead holder, or a live one whom
 //!    waiters wait for until their time is up. Only the holder that the word names can let go of it.
 
-use super::word::{ATTEMPTS, DIED, FREE, Found, POISONED, Patience, Peers, Refusal, WAITERS, Wake, Word};
+use super::word::{
+    ATTEMPTS, ENTERING, FREE, Found, LastAttempts, POISONED, Patience, Peers, Refusal, Spin, WAITERS, Wake, Word,
+};
 use crate::participants::Identity;
-use core::hint;
 use core::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 
 /// Takes a word that is free and whole.
@@ -32,37 +34,30 @@ pub(crate) fn take<W: Word>(
     patience: &mut impl Patience,
 ) -> Result<Found, Refusal> {
     let mut mine = me.to_bits();
-    let mut spins = patience.spins();
+    let mut spin = Spin::new(patience);
+    let mut last = LastAttempts::new();
     loop {
         let seen = word.load(Relaxed);
         let Some(holder) = Identity::from_bits(seen) else {
-            let found = match seen {
-                seen if seen & DIED != 0 => Found::OwnerDied,
-                seen if seen & POISONED != 0 => Found::Poisoned,
-                _ => Found::Whole,
-            };
-            let poisoned = if found == Found::Whole { 0 } else { POISONED };
+            let found = Found::in_free(seen);
             // Acquire: as in `try_take`.
-            if word.compare_exchange(seen, mine | poisoned, SeqCst, Relaxed).is_ok() {
+            if word.compare_exchange(seen, mine | found.left() & POISONED, SeqCst, Relaxed).is_ok() {
                 return Ok(found);
             }
             if patience.slice().is_none() {
-                return Err(Refusal::Contended);
+                last.one_more()?;
             }
             continue;
         };
-        if spins > 0 {
-            spins -= 1;
-            hint::spin_loop();
+        if spin.pause() {
             continue;
         }
-        match wait_for(word, seen, holder, peers, patience)? {
-            Held::Perhaps => {}
-            Held::ByTheDead => {
-                // Acquire: what the dead holder wrote came before its end, which the kernel has confirmed.
-                if word.compare_exchange(seen | WAITERS, me.to_bits() | POISONED | WAITERS, SeqCst, Relaxed).is_ok() {
-                    return Ok(Found::OwnerDied);
-                }
+        if let Held::ByTheDead(left) = wait_for(word, seen, holder, peers, patience, &mut last)? {
+            let found = Found::after_death(left);
+            let next = me.to_bits() | found.left() & POISONED | WAITERS;
+            // Acquire: what the dead holder wrote came before its end, which the kernel has confirmed.
+            if word.compare_exchange(left, next, SeqCst, Relaxed).is_ok() {
+                return Ok(found);
             }
         }
         // Others may sleep too, and nobody counts them: who has slept wakes the next one.
@@ -73,33 +68,40 @@ pub(crate) fn take<W: Word>(
 /// What is known of a holder after waiting for it.
 pub(super) enum Held {
     Perhaps,
-    ByTheDead,
+    /// The word, as long as nobody else has taken it over.
+    ByTheDead(u64),
 }
 
-/// Announces a waiter and sleeps until something happens to the word, which held `seen`, or the time is up. If the holder
-/// is dead, the word is `seen | WAITERS` unless somebody has changed it since.
+/// Sleeps until something happens to the word, which held `seen`, or the time is up. Who does not wait leaves no trace.
+///
+/// Whatever ended the sleep, the kernel is asked about a holder that is still there: a timer of this process's, or a peer
+/// that wakes for no reason, must not keep a waiter from finding out.
 pub(super) fn wait_for<W: Word>(
     word: W,
-    seen: u64,
+    mut seen: u64,
     holder: Identity,
     peers: &impl Peers,
     patience: &mut impl Patience,
+    last: &mut LastAttempts,
 ) -> Result<Held, Refusal> {
-    let announced = seen | WAITERS;
     let slice = patience.slice();
-    // Relaxed: only that somebody waits.
-    if seen != announced && word.compare_exchange(seen, announced, Relaxed, Relaxed).is_err() {
-        return if slice.is_some() { Ok(Held::Perhaps) } else { Err(Refusal::Contended) };
-    }
     if let Some(slice) = slice {
-        let passed = word.sleep(announced, slice)?;
-        // Relaxed: decides only whether to ask.
-        if !passed || word.load(Relaxed) != announced {
+        let announced = seen | WAITERS;
+        // Relaxed: only that somebody waits.
+        if seen != announced && word.compare_exchange(seen, announced, Relaxed, Relaxed).is_err() {
             return Ok(Held::Perhaps);
         }
+        seen = announced;
+        word.sleep(announced, slice)?;
+        // Relaxed: decides only whether to ask.
+        if word.load(Relaxed) != announced {
+            return Ok(Held::Perhaps);
+        }
+    } else {
+        last.one_more()?;
     }
     if peers.is_dead(holder)? {
-        return Ok(Held::ByTheDead);
+        return Ok(Held::ByTheDead(seen));
     }
     match slice {
         Some(_) => Ok(Held::Perhaps),
@@ -107,7 +109,8 @@ pub(super) fn wait_for<W: Word>(
     }
 }
 
-/// Lets go of a word that `me` holds. `left` says what the next holder must know: nothing, [`POISONED`], or [`DIED`] with it.
+/// Lets go of a word that `me` holds. `left` says what the next holder must know: nothing, [`POISONED`], or
+/// [`DIED`](super::word::DIED) with it.
 #[inline(always)]
 pub(crate) fn release(word: impl Word, me: Identity, left: u64, how_many: Wake) {
     let usual = me.to_bits() | left & POISONED;
@@ -133,6 +136,22 @@ fn release_awaited(word: impl Word, me: Identity, left: u64, how_many: Wake, mut
                 return;
             }
             Err(other) => seen = other,
+        }
+    }
+}
+
+/// Says of a word that `me` holds whether the holder is still entering; `found` as it was when it took the word.
+#[cold]
+pub(super) fn set_entering(word: impl Word, me: Identity, found: Found, is_entering: bool) {
+    let inside = me.to_bits() | found.left() & POISONED;
+    let entering = me.to_bits() | found.left() | ENTERING;
+    let (mut seen, next) = if is_entering { (inside, entering) } else { (entering, inside) };
+    for _ in 0..ATTEMPTS {
+        // Relaxed: counts only if this process dies, and then the kernel orders what came before.
+        match word.compare_exchange(seen, next | seen & WAITERS, Relaxed, Relaxed) {
+            Err(other) if Identity::from_bits(other) == Some(me) => seen = other,
+            // Otherwise as in `release_awaited`.
+            _ => return,
         }
     }
 }
