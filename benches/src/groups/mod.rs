@@ -2,6 +2,7 @@
 
 mod attach;
 mod attachers;
+mod cell;
 mod copy;
 mod create;
 mod descriptors;
@@ -12,6 +13,7 @@ mod lock;
 mod numeric;
 mod pages;
 mod slices;
+mod soak;
 mod wake;
 
 use crate::Fallible;
@@ -32,8 +34,12 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("pages", pages::measure),
     ("list", list::measure),
     ("wake", wake::measure),
+    ("cell", cell::measure),
     ("lock", lock::measure),
 ];
+
+/// Those that run only if they are asked for: they take long, and are no measurements.
+pub(crate) const ON_REQUEST: &[(&str, Group)] = &[("soak", soak::measure)];
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;

@@ -34,7 +34,7 @@ const WORD: usize = 8;
 /// How many words of a reader-writer lock name its readers.
 pub(crate) const READERS: usize = 64;
 
-/// Lock, current version, count of changes, reserved.
+/// Lock, count of stores, question of who waits for one, reserved.
 const CELL_HEAD: usize = 24;
 
 /// Where the parts of a guarded type stand: a head, and behind it copies of the value, each with a front of its own.

@@ -61,7 +61,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// gives wrong values or an `Err`, until somebody stores again.
 pub struct ShmCell<T: ShmValue, M = ReadWrite> {
     value: Kept<SeqCell<T>, M>,
-    seen: Seen,
+    /// Elsewhere, as in an array.
+    seen: Box<Seen>,
 }
 
 impl<T: ShmValue, M> Clone for ShmCell<T, M> {
@@ -146,7 +147,7 @@ impl<T: ShmValue> ShmCell<T> {
 impl<T: ShmValue, M: AccessMode> ShmCell<T, M> {
     /// `attachment` holds one cell like ours: its creator or the check when attaching saw to that.
     fn adopt(attachment: Attachment) -> Result<Self> {
-        Ok(Self { value: Kept::new(attachment)?, seen: Seen::default() })
+        Ok(Self { value: Kept::new(attachment)?, seen: Box::default() })
     }
 
     /// The view of the cell, with more ways of storing: without waiting for other writers, and until a deadline.
@@ -164,6 +165,15 @@ impl<T: ShmValue, M: AccessMode> ShmCell<T, M> {
     #[inline]
     pub fn load(&self) -> Result<T> {
         self.view().load()
+    }
+
+    /// The same into a place that is there already, which saves a copy of a large value where all bytes are a `T`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load). The place may have another value then, also a mixture of several.
+    #[inline]
+    pub fn load_into(&self, target: &mut T) -> Result<()> {
+        self.view().load_into(target)
     }
 
     /// Replaces the value. Waits for other writers as long as the [lock timeout](CellOptions::lock_timeout) says, and never for

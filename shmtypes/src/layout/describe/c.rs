@@ -188,7 +188,7 @@ fn guard_structure(guard: Guard, value: Layout) -> Layout {
             let fields = vec![
                 ("lock", 0, word()),
                 ("current", 8, word()),
-                ("changed", 16, of(4, 4, None, LayoutKind::Event)),
+                ("changed", 16, of(4, 4, None, LayoutKind::Atomic(Scalar::U32))),
                 ("reserved", 20, of(4, 4, None, LayoutKind::Scalar(Scalar::U32))),
                 ("buffers", geometry.copies, array(buffer, buffers)),
             ];
