@@ -6,6 +6,7 @@
 //! | `event` | waiting for something to change |
 //! | `seen` | what a handle has seen of it |
 //! | `mutex`, `rwlock` | locks that survive their holder's death |
+//! | `lease` | a right that one participant has at a time |
 //! | `lock` | what they are made of |
 //!
 //! Rules:
@@ -16,6 +17,7 @@
 
 mod deadline;
 mod event;
+mod lease;
 pub(crate) mod lock;
 mod mutex;
 mod rwlock;
@@ -24,6 +26,7 @@ mod seen;
 pub use crate::participants::Holder;
 pub use deadline::Deadline;
 pub use event::ShmEvent;
+pub(crate) use lease::Lease;
 pub use lock::error::{LockError, LockResult};
 pub use mutex::{MutexGuard, ShmMutex};
 pub use rwlock::{RwLockReadGuard, RwLockWriteGuard, ShmRwLock};
