@@ -89,7 +89,10 @@ pub mod segment;
 pub mod sync;
 mod sys;
 
-pub use containers::{ArrayOptions, BoxOptions, Iter, Number, ShmArray, ShmBox};
+pub use containers::{
+    Appender, ArrayOptions, BoxOptions, Followed, Follower, Iter, Number, ShmArray, ShmBox, ShmVec, Until, VecIter,
+    VecOptions,
+};
 pub use error::{Error, ErrorKind, Fault, Result};
 pub use layout::{
     AccessMode, Fingerprint, ForeignRef, InvalidBits, ReadOnly, ReadWrite, Schema, ShmBytes, ShmLayout, ShmPod, ShmRef,

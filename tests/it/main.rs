@@ -6,6 +6,7 @@ mod limits;
 mod lists;
 mod peers;
 mod regressions;
+mod vecs;
 mod waits;
 
 /// The program that plays the other process.
