@@ -11,6 +11,7 @@ mod list;
 mod numeric;
 mod pages;
 mod slices;
+mod vec;
 mod wake;
 
 use crate::Fallible;
@@ -31,6 +32,7 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("pages", pages::measure),
     ("list", list::measure),
     ("wake", wake::measure),
+    ("vec", vec::measure),
 ];
 
 const KIB: usize = 1 << 10;

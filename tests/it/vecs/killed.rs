@@ -12,14 +12,17 @@ use std::time::Instant;
 
 const KILLS: usize = 50;
 
-/// Room for what appenders push in so many lives: they have some milliseconds each, and tell of each push.
-const PER_LIFE: usize = 100_000;
+/// Room for what an appender pushes in its life of some milliseconds, telling of each push.
+const PER_LIFE: usize = 40_000;
+
+/// And for those who live longer.
+const RESERVE: usize = 4_000_000;
 
 #[test]
 fn followers_get_every_element_once_and_in_order_whoever_is_killed() {
     let scratch = Scratch::new();
     let kills = rounds(KILLS);
-    let vec = ShmVec::<u64>::options().name(scratch.name("vec")).create(kills * PER_LIFE).unwrap();
+    let vec = ShmVec::<u64>::options().name(scratch.name("vec")).create(RESERVE + kills * PER_LIFE).unwrap();
     let mut followers = ["one-by-one", "in-bulk"].map(|how| Peer::start(PEER, &["follow-grown", vec.name(), how]));
     followers.iter_mut().for_each(|follower| follower.expect_line("following"));
 
