@@ -12,12 +12,14 @@
 //! 4. The measuring process is a child. Its parent removes what it leaves in /dev/shm, however it ends.
 
 mod appender;
+mod contest;
 mod echo;
 mod groups;
 mod helper;
 mod kernels;
 mod measure;
 mod protocol;
+mod pthread;
 mod python;
 mod raw;
 mod report;
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         [helper::HOLD, name, count] => helper::hold(name, count),
         [helper::DESCRIPTORS] => helper::many_segments(),
         [appender::APPEND, name, count] => appender::append(name, count),
+        [contest::CONTEND, name] => contest::contend(name),
         [echo::ECHO, kind, name] => echo::answer(kind, name),
         [scratch::WORKER, groups @ ..] => measure_all(groups),
         groups => return scratch::supervise(groups),

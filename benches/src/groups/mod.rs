@@ -8,6 +8,7 @@ mod descriptors;
 mod element;
 mod fill;
 mod list;
+mod lock;
 mod numeric;
 mod pages;
 mod slices;
@@ -33,6 +34,7 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("list", list::measure),
     ("wake", wake::measure),
     ("vec", vec::measure),
+    ("lock", lock::measure),
 ];
 
 const KIB: usize = 1 << 10;

@@ -179,3 +179,7 @@ impl Draft {
         unsafe { Unpublished::new(self.map_mut(), offset, 1, is_private) }
     }
 }
+
+#[cfg(test)]
+#[path = "lend_tests.rs"]
+mod tests;
