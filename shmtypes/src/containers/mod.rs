@@ -13,4 +13,4 @@ mod vec;
 
 pub use array::{ArrayOptions, Iter, Number, ShmArray};
 pub use shm_box::{BoxOptions, ShmBox};
-pub use vec::{Appender, Followed, Follower, ShmVec, Until, VecIter, VecOptions};
+pub use vec::{Appender, FollowUntil, Followed, Follower, ShmVec, VecIter, VecOptions};

@@ -203,6 +203,7 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
         T: ShmValue,
     {
         let (elements, mut copied) = (self.elements, Ok(()));
+        // Never fails: there is room, and `take` has seen that the elements stand side by side.
         let store = |index| copied = elements.copy_in(index, values);
         if publication::append(self.control.state(), &mut self.state, elements.count(), values.len(), store) {
             copied

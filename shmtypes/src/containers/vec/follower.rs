@@ -206,11 +206,11 @@ impl<T: ShmLayout, M: AccessMode> Follower<T, M> {
     }
 
     /// Everything that comes until the deadline, which ends the iteration; one that has passed gives what has come already.
-    pub fn until(&mut self, deadline: impl Into<Deadline>) -> Until<'_, T, M>
+    pub fn until(&mut self, deadline: impl Into<Deadline>) -> FollowUntil<'_, T, M>
     where
         T: ShmValue,
     {
-        Until { follower: self, deadline: deadline.into() }
+        FollowUntil { follower: self, deadline: deadline.into() }
     }
 
     fn is_ready(&mut self) -> bool {
@@ -243,12 +243,12 @@ fn append_valid<T: ShmValue, M: AccessMode>(
 
 /// What comes until a deadline. Made by [`Follower::until`].
 #[derive(Debug)]
-pub struct Until<'a, T: ShmLayout, M: AccessMode = ReadWrite> {
+pub struct FollowUntil<'a, T: ShmLayout, M: AccessMode = ReadWrite> {
     follower: &'a mut Follower<T, M>,
     deadline: Deadline,
 }
 
-impl<T: ShmValue, M: AccessMode> Iterator for Until<'_, T, M> {
+impl<T: ShmValue, M: AccessMode> Iterator for FollowUntil<'_, T, M> {
     type Item = Result<Followed<T>>;
 
     #[inline]

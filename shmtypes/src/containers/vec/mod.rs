@@ -33,7 +33,7 @@ mod read;
 mod tests;
 
 pub use appender::Appender;
-pub use follower::{Followed, Follower, Until};
+pub use follower::{FollowUntil, Followed, Follower};
 pub use options::VecOptions;
 pub use read::VecIter;
 
@@ -114,8 +114,9 @@ impl<T: ShmLayout> ShmVec<T> {
     ///
     /// # Errors
     /// [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace) if the file system is too full,
-    /// [`ErrorKind::SizeOverflow`](crate::ErrorKind::SizeOverflow) if no program can address so much, and the limits of the
-    /// process: see [`ErrorKind`](crate::ErrorKind).
+    /// [`ErrorKind::SizeOverflow`](crate::ErrorKind::SizeOverflow) if no program can address so much,
+    /// [`ErrorKind::InvalidOptions`](crate::ErrorKind::InvalidOptions) from 2^40 elements on, and the limits of the process:
+    /// see [`ErrorKind`](crate::ErrorKind).
     pub fn create(capacity: usize) -> Result<Self>
     where
         T: ShmValue,
