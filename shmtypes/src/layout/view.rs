@@ -6,7 +6,7 @@ use crate::access::{self, atomic};
 use crate::error::Error;
 use crate::participants::Participant;
 use core::marker::PhantomData;
-use core::mem::size_of;
+use core::mem::{MaybeUninit, size_of};
 use core::sync::atomic as core_atomic;
 use core::sync::atomic::Ordering;
 
@@ -135,6 +135,32 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, T, M> {
         unsafe { self.part(offset) }
     }
 
+    /// The same place for writing, if this one is.
+    #[inline(always)]
+    pub(crate) fn writable(self) -> Option<ShmRef<'a, T, ReadWrite>> {
+        // SAFETY: the invariant; a mode that is writable is `ReadWrite`.
+        M::WRITABLE.then(|| unsafe { ShmRef::new(self.place, self.participant) })
+    }
+
+    /// Copies the bytes out, all of them, whatever they are.
+    #[inline(always)]
+    pub(crate) fn copy_out(self, private: &mut MaybeUninit<T>) {
+        // SAFETY: the invariant.
+        unsafe { access::load_into(self.place, private) };
+    }
+
+    /// As [`set`](Self::set), for large values.
+    #[inline(always)]
+    pub(crate) fn copy_in(self, value: &T)
+    where
+        T: ShmValue,
+        M: Writable,
+    {
+        assert_no_gaps::<T>();
+        // SAFETY: the invariant, writable because `M` is; a value has no padding, so all bytes are initialised.
+        unsafe { access::store(self.place, value) }
+    }
+
     /// Copies the value out.
     #[inline(always)]
     #[must_use]
@@ -166,9 +192,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, T, M> {
         T: ShmValue,
         M: Writable,
     {
-        assert_no_gaps::<T>();
-        // SAFETY: the invariant, writable because `M` is; a value has no padding, so all bytes are initialised.
-        unsafe { access::store(self.place, &value) }
+        self.copy_in(&value);
     }
 }
 

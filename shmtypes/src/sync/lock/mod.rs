@@ -23,7 +23,7 @@ pub(crate) mod word;
 mod model_tests;
 
 use crate::error::Result;
-use crate::layout::{ShmRef, Writable};
+use crate::layout::{AccessMode, ShmRef, Writable};
 use crate::participants::{Identity, Participant};
 use crate::sys::futex;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -46,7 +46,7 @@ impl<M: Writable> Word for ShmRef<'_, AtomicU64, M> {
         // The accesses on both sides are `SeqCst`, and so in one total order.
     }
 
-    fn sleep(self, expected: u64, slice: Duration) -> Result<bool> {
+    fn sleep(self, expected: u64, slice: Duration) -> Result<()> {
         // SAFETY: the lower half of a word that is aligned and mapped by the invariant of `ShmRef`.
         Ok(unsafe { futex::wait(lower_half(self), expected as u32, slice) }?)
     }
@@ -62,7 +62,7 @@ impl<M: Writable> Word for ShmRef<'_, AtomicU64, M> {
 }
 
 /// The half that processes sleep on, because futexes have 32 bits.
-fn lower_half<M: Writable>(word: ShmRef<'_, AtomicU64, M>) -> *const u32 {
+pub(super) fn lower_half<M: AccessMode>(word: ShmRef<'_, AtomicU64, M>) -> *const u32 {
     word.as_ptr().cast::<u32>().wrapping_add(usize::from(cfg!(target_endian = "big")))
 }
 

@@ -9,13 +9,13 @@ use super::word::{Found, Patience, Peers, Wake, Word};
 use super::{exclusive, shared};
 use crate::error::Result;
 use crate::participants::Identity;
+use crate::sync::model::{complaint, explore, explore_to, mistake};
 use core::marker::PhantomData;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicBool, AtomicU64, fence};
 use loom::sync::{Arc, Condvar, Mutex};
-use std::process::Command;
 
 /// What a model does wrong.
 trait Seed: Copy + Send + Sync + 'static {
@@ -94,18 +94,18 @@ impl<S: Seed> Word for ModelWord<'_, S> {
         }
     }
 
-    fn sleep(self, expected: u64, _: Duration) -> Result<bool> {
+    fn sleep(self, expected: u64, _: Duration) -> Result<()> {
         if S::TIMES_OUT {
             loom::thread::yield_now();
-            return Ok(true);
+            return Ok(());
         }
         let gate = self.0.gate.lock().unwrap();
         // The kernel compares the lower half.
         if S::COMPARES && self.0.value.load(Ordering::Relaxed) as u32 != expected as u32 {
-            return Ok(false);
+            return Ok(());
         }
         drop(self.0.bell.wait(gate).unwrap());
-        Ok(false)
+        Ok(())
     }
 
     fn wake(self, how_many: Wake) {
@@ -126,7 +126,7 @@ impl Patience for Forever {
     fn slice(&mut self) -> Option<Duration> {
         Some(Duration::ZERO)
     }
-    fn spins(&self) -> u32 {
+    fn looks(&self) -> u32 {
         0
     }
 }
@@ -219,42 +219,23 @@ impl<'a, S: Seed> shared::Words for &'a World<S> {
     }
 }
 
-/// Runs `model` through all interleavings with up to two preemptions of each thread, in which known mistakes in locks show.
-fn explore(model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.check(model);
-}
-
-/// The variable that names the mistake to a second process.
-const MISTAKE: &str = "SHMTYPES_MODEL_MISTAKE";
-
-/// Runs a model with a mistake in it, in a process of its own: loom ends it in the middle of a panic. Returns what loom says.
-fn complaint(mistake: &str) -> String {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "sync::lock::model_tests::mistaken", "--nocapture"])
-        .env(MISTAKE, mistake)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success(), "{mistake}: nobody notices\n{said}");
-    said
-}
+/// The path of the test below.
+const MISTAKEN: &str = "sync::lock::model_tests::mistaken";
 
 /// The other side of [`complaint`]; without a mistake there is nothing to do.
 #[test]
 fn mistaken() {
-    match std::env::var(MISTAKE).as_deref() {
-        Ok("mutex: no release") => explore(exclusion::<NoRelease>),
-        Ok("mutex: no compare") => explore(exclusion::<NoCompare>),
-        Ok("mutex: no wake") => explore(exclusion::<NoWake>),
-        Ok("rwlock: no fence") => explore(reading::<NoFence>),
-        Ok("rwlock: no look") => explore(reading::<NoLook>),
-        Ok("rwlock: no release") => explore(reading::<NoRelease>),
-        Ok("rwlock: no compare") => explore(reading::<NoCompare>),
-        Ok("rwlock: no wake") => explore(reading::<NoWake>),
-        Ok(unknown) => unreachable!("{unknown}"),
-        Err(_) => {}
+    match mistake().as_deref() {
+        Some("mutex: no release") => explore(exclusion::<NoRelease>),
+        Some("mutex: no compare") => explore(exclusion::<NoCompare>),
+        Some("mutex: no wake") => explore(exclusion::<NoWake>),
+        Some("rwlock: no fence") => explore(reading::<NoFence>),
+        Some("rwlock: no look") => explore(reading::<NoLook>),
+        Some("rwlock: no release") => explore(reading::<NoRelease>),
+        Some("rwlock: no compare") => explore(reading::<NoCompare>),
+        Some("rwlock: no wake") => explore(reading::<NoWake>),
+        Some(unknown) => unreachable!("{unknown}"),
+        None => {}
     }
 }
 
@@ -265,7 +246,7 @@ fn mistakes_in_the_mutex_are_found() {
         ("mutex: no compare", "deadlock"),
         ("mutex: no wake", "deadlock"),
     ] {
-        let said = complaint(mistake);
+        let said = complaint(MISTAKEN, mistake);
         assert!(said.contains(word), "{mistake}: {said}");
     }
 }
@@ -279,7 +260,7 @@ fn mistakes_in_the_reader_writer_lock_are_found() {
         ("rwlock: no compare", "deadlock"),
         ("rwlock: no wake", "deadlock"),
     ] {
-        let said = complaint(mistake);
+        let said = complaint(MISTAKEN, mistake);
         assert!(said.contains(word), "{mistake}: {said}");
     }
 }
@@ -383,7 +364,7 @@ fn a_mutex_stays_poisoned_until_somebody_says_otherwise() {
     });
 }
 
-/// A writer of one participant, and a reader and a writer of another.
+/// A writer of one participant and a reader of another.
 fn reading<S: Seed>() {
     let world = World::<S>::new();
     let writer = spawn(&world, |world| {
@@ -391,22 +372,38 @@ fn reading<S: Seed>() {
         world.add(1);
         shared::release_write(&world, participant(0), 0);
     });
-    let reader = spawn(&world, |world| {
-        world.read(1);
-        assert!(world.get() <= 2);
-        shared::release_read(&world, participant(1));
-    });
     world.read(1);
     let seen = world.get();
     shared::release_read(&&*world, participant(1));
     writer.join().unwrap();
+    assert!(seen <= 1 && world.get() == 1);
+}
+
+/// The same, and a second thread that reads as the same participant.
+fn crowd<S: Seed>() {
+    let world = World::<S>::new();
+    let reader = spawn(&world, |world| {
+        world.read(1);
+        assert!(world.get() <= 1);
+        shared::release_read(&world, participant(1));
+    });
+    let writer = spawn(&world, |world| {
+        world.write(0);
+        world.add(1);
+        shared::release_write(&world, participant(0), 0);
+    });
+    world.read(1);
+    assert!(world.get() <= 1);
+    shared::release_read(&&*world, participant(1));
+    writer.join().unwrap();
     reader.join().unwrap();
-    assert!(seen <= world.get() && world.get() == 1);
+    assert_eq!(world.get(), 1);
 }
 
 #[test]
 fn readers_and_a_writer_exclude_each_other() {
     explore(reading::<Right>);
+    explore_to(1, crowd::<Right>);
 }
 
 /// Two writers, which also need the whole protocol against each other.
@@ -430,19 +427,19 @@ fn writers_exclude_each_other() {
 /// A writer dies, a reader and a writer come: the writer is told, the reader sees that something is wrong.
 #[test]
 fn the_death_of_a_writer_is_told_to_one_writer() {
-    explore(|| {
+    explore_to(1, || {
         let world = World::<Impatient>::new();
         let victim = spawn(&world, |world| {
             world.write(0);
             world.add(1);
             world.die(0);
         });
+        victim.join().unwrap();
         let reader = spawn(&world, |world| {
             let found = world.read(1);
             assert!(found != Found::OwnerDied);
             shared::release_read(&world, participant(1));
         });
-        victim.join().unwrap();
         assert_eq!(world.write(1), Found::OwnerDied);
         world.add(1);
         shared::release_write(&&*world, participant(1), 0);
