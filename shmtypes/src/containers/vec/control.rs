@@ -10,10 +10,10 @@
 //! ```
 
 use super::publication::{OwnStateWord, StateWord};
-use crate::ShmLayout;
 use crate::layout::{AccessMode, ShmRef, Writable};
 use crate::sync::ShmEvent;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
+use shmtypes_derive::ShmLayout;
 
 #[derive(ShmLayout)]
 #[repr(C)]
