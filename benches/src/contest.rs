@@ -43,10 +43,8 @@ impl Contender {
     pub(crate) fn start() -> Fallible<Self> {
         let shared = ShmBox::<Contest>::options().name(scratch::name()).create()?;
         pthread_of(&shared).initialise(false);
-        let mut child = Command::new(std::env::current_exe()?)
-            .args([CONTEND, shared.name()])
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut child =
+            Command::new(std::env::current_exe()?).args([CONTEND, shared.name()]).stdout(Stdio::piped()).spawn()?;
         let output = child.stdout.take().ok_or("no pipe")?;
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;

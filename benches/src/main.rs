@@ -12,6 +12,7 @@
 //! 3. A peer that cannot be run is a row that says so.
 //! 4. The measuring process is a child. Its parent removes what it leaves in /dev/shm, however it ends.
 
+mod appender;
 mod contest;
 mod echo;
 mod groups;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         [helper::HOLD, name, count] => helper::hold(name, count),
         [helper::DESCRIPTORS] => helper::many_segments(),
+        [appender::APPEND, name, count] => appender::append(name, count),
         [contest::CONTEND, name] => contest::contend(name),
         [echo::ECHO, kind, name] => echo::answer(kind, name),
         [scratch::WORKER, groups @ ..] => measure_all(groups),

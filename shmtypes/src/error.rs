@@ -81,7 +81,8 @@ pub enum ErrorKind {
     },
     /// Some process is attached.
     InUse,
-    /// Another process held the segment's life-cycle lock for longer than the deadline.
+    /// Another process was in the way for longer than the deadline: it held the segment's life-cycle lock, or changed what was
+    /// to be read faster than it could be read.
     Busy,
     /// The deadline of a wait has passed.
     TimedOut {
@@ -111,6 +112,13 @@ pub enum ErrorKind {
         /// Its process, as its own process id namespace knows it; 0 if unknown.
         pid: u32,
     },
+    /// A container of fixed capacity has no room for what was to be appended.
+    Full {
+        /// How many elements it can have.
+        capacity: usize,
+    },
+    /// An appender has lost its lease: it is a forked child's copy of its parent's, or a peer overwrote the lease.
+    LeaseLost,
     /// The segment has no name, or no descriptor, and the call needs one.
     Unnamed,
     /// The file of this name is no segment of this crate.
@@ -336,6 +344,8 @@ impl Error {
             | K::LockHeld { .. }
             | K::OwnerDied
             | K::Poisoned
+            | K::Full { .. }
+            | K::LeaseLost
             | K::TooLarge { .. } => Fault::State,
             K::NotASegment { .. }
             | K::HardLinked { .. }
@@ -409,7 +419,8 @@ impl Error {
             }
             K::InUse => "let the attached processes end, or take the name away from under them with `unlink`",
             K::Busy => {
-                "try again; a process that is stopped inside a removal, or holds its lock on purpose, is in the way"
+                "try again; a process that is stopped inside a removal, holds its lock on purpose, or never stops changing \
+                 what is read, is in the way"
             }
             K::TimedOut { .. } => "give it more time, or look whether the process that should bring it about is alive",
             K::OwnerDied | K::Poisoned => {
@@ -422,6 +433,8 @@ impl Error {
                 "create it with more slots, or let some attachments end: clones of a handle share one, and `open_read_only` \
                  needs none"
             }
+            K::Full { .. } => "truncate it, or create it with a greater capacity: containers do not grow",
+            K::LeaseLost => "take an appender of this process's own; a parent's does nothing for its forked child",
             K::Unnamed => "named segments keep no descriptor; create it with `unnamed()` to share it by descriptor",
             K::NotASegment { .. } => "another program uses this name; choose another one",
             K::HardLinked { .. } => "remove the second name of the file",
@@ -476,7 +489,7 @@ impl fmt::Display for ErrorKind {
             Self::AlreadyExists { owner: Some(owner) } => write!(f, "the name is taken, by user {owner}"),
             Self::AlreadyExists { owner: None } => f.write_str("the name is taken"),
             Self::InUse => f.write_str("some process is attached"),
-            Self::Busy => f.write_str("another process holds the lock of its removal and does not get on"),
+            Self::Busy => f.write_str("another process is in the way and does not get on"),
             Self::TimedOut { waited_for } => write!(f, "{waited_for} did not come before the deadline"),
             Self::OwnerDied => f.write_str("the last holder of the lock died in the middle of something"),
             Self::Poisoned => f.write_str("the lock is poisoned: a holder died or panicked"),
@@ -485,6 +498,8 @@ impl fmt::Display for ErrorKind {
             }
             Self::LockHeld { slot, pid } => write!(f, "the lock is held, by slot {slot} (process {pid})"),
             Self::SlotsExhausted { slots } => write!(f, "all of its {slots} participant slots are taken"),
+            Self::Full { capacity } => write!(f, "it is full: there is room for {capacity} elements altogether"),
+            Self::LeaseLost => f.write_str("this appender no longer holds its lease"),
             Self::Unnamed => f.write_str("the segment has no descriptor to share"),
             Self::NotASegment { found } => write!(f, "not a shmtypes segment but {found}"),
             Self::HardLinked { links } => write!(f, "the file has {links} names, a segment has one"),
@@ -601,12 +616,13 @@ impl From<Error> for std::io::Error {
                 | ListError::TooLong { .. },
             ) => Io::InvalidInput,
             ErrorKind::List(ListError::Busy { .. } | ListError::Unfinished) => Io::ResourceBusy,
-            ErrorKind::NoSpace { .. } | ErrorKind::NoInodes => Io::StorageFull,
+            ErrorKind::NoSpace { .. } | ErrorKind::NoInodes | ErrorKind::Full { .. } => Io::StorageFull,
             ErrorKind::FileSizeLimit { .. } => Io::FileTooLarge,
             ErrorKind::NoAddressSpace { .. } => Io::OutOfMemory,
             ErrorKind::Unsupported { .. } => Io::Unsupported,
             ErrorKind::InUse
             | ErrorKind::Busy
+            | ErrorKind::LeaseLost
             | ErrorKind::SlotsExhausted { .. }
             | ErrorKind::LockHeld { .. }
             | ErrorKind::OwnerDied

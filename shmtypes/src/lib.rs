@@ -55,6 +55,7 @@
 //! | a process ends, in whatever way | its attachments end with it; the last one out removes an `UntilLastDetach` segment, or after a kill [`reap`] does |
 //! | a creator is killed | no segment, or a complete one |
 //! | a writer is killed | the element or range that it was copying may be half written; a [`ShmCell`] has its old value or its new one |
+//! | an appender of a [`ShmVec`] is killed | what it pushed is there, what it was about to push is not; the next one goes on |
 //! | a process is killed before it notifies | who [waits](ShmArray::wait_changed) gets [`ErrorKind::TimedOut`] at the deadline; if it was killed in the middle of it, the others wake within 50 ms |
 //! | a peer writes nonsense | wrong values, or [`ErrorKind::InvalidValue`] |
 //! | somebody removes the file | attached processes go on; nobody can join |
@@ -89,7 +90,10 @@ pub mod segment;
 pub mod sync;
 mod sys;
 
-pub use containers::{ArrayOptions, BoxOptions, CellOptions, Iter, Number, ShmArray, ShmBox, ShmCell};
+pub use containers::{
+    Appender, ArrayOptions, BoxOptions, CellOptions, FollowUntil, Followed, Follower, Iter, Number, ShmArray, ShmBox,
+    ShmCell, ShmVec, VecIter, VecOptions,
+};
 pub use error::{Error, ErrorKind, Fault, Result};
 pub use layout::{
     AccessMode, Fingerprint, ForeignRef, InvalidBits, ReadOnly, ReadWrite, Schema, ShmBytes, ShmLayout, ShmPod, ShmRef,

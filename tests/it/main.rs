@@ -8,6 +8,7 @@ mod lists;
 mod locks;
 mod peers;
 mod regressions;
+mod vecs;
 mod waits;
 
 /// The program that plays the other process.

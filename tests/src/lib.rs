@@ -11,5 +11,6 @@ pub mod scratch;
 pub mod stores;
 pub mod tour;
 pub mod trace;
+pub mod vecs;
 pub mod words;
 pub mod world;

@@ -14,6 +14,7 @@ mod numeric;
 mod pages;
 mod slices;
 mod soak;
+mod vec;
 mod wake;
 
 use crate::Fallible;
@@ -35,6 +36,7 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("list", list::measure),
     ("wake", wake::measure),
     ("cell", cell::measure),
+    ("vec", vec::measure),
     ("lock", lock::measure),
 ];
 

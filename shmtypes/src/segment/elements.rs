@@ -183,7 +183,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     }
 
     #[inline(always)]
-    fn participant(&self) -> Option<&Participant> {
+    pub(crate) fn participant(&self) -> Option<&Participant> {
         // SAFETY: the attachment's own, which stands where it is as long as `self` (invariant).
         self.participant.map(|participant| unsafe { participant.as_ref() })
     }
@@ -302,19 +302,34 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     where
         T: ShmValue,
     {
-        let mut private: Vec<Candidate<T>> = Vec::new();
-        private.try_reserve_exact(count).map_err(|_| {
-            Error::new(ErrorKind::NoAddressSpace { needed: (count as u64).saturating_mul(size_of::<T>() as u64) })
-        })?;
-        self.copy_out(start, &mut private.spare_capacity_mut()[..count])?;
-        // SAFETY: `copy_out` filled `count` elements.
-        unsafe { private.set_len(count) };
-        as_values(&private).map_err(|(index, invalid)| invalid.into_error(&T::SCHEMA, Some(start + index)))?;
-        let mut private = core::mem::ManuallyDrop::new(private);
-        let (first, len, capacity) = (private.as_mut_ptr(), private.len(), private.capacity());
-        // SAFETY: the parts of a vector that is not dropped; `Candidate<T>` is transparent over the bytes of a `T`, so
-        // size and alignment agree, and `as_values` found each element valid.
-        Ok(unsafe { Vec::from_raw_parts(first.cast::<T>(), len, capacity) })
+        let mut private = Vec::new();
+        private.try_reserve_exact(count).map_err(|_| no_room::<T>(count))?;
+        self.append_range(start, count, &mut private)?;
+        Ok(private)
+    }
+
+    /// Copies `count` elements out to the end of `target`, which stays as it is unless all are valid.
+    pub(crate) fn append_range(&self, start: usize, count: usize, target: &mut Vec<T>) -> Result<()>
+    where
+        T: ShmValue,
+    {
+        // Before anything is allocated.
+        self.check_range(start, count)?;
+        target.try_reserve(count).map_err(|_| no_room::<T>(count))?;
+        let spare = &mut target.spare_capacity_mut()[..count];
+        let first: *mut MaybeUninit<Candidate<T>> = spare.as_mut_ptr().cast();
+        // SAFETY: `Candidate<T>` is transparent over the bytes of a `T`, so as large and as aligned; uninitialised room may
+        // be seen as either; `spare` is borrowed exclusively and not used any more.
+        self.copy_out(start, unsafe { core::slice::from_raw_parts_mut(first, count) })?;
+        // SAFETY: `copy_out` filled `count` candidates, which are private.
+        let candidates = unsafe { core::slice::from_raw_parts(first.cast::<Candidate<T>>(), count) };
+        if !T::ANY_BITS {
+            as_values(candidates).map_err(|(index, invalid)| invalid.into_error(&T::SCHEMA, Some(start + index)))?;
+        }
+        let len = target.len() + count;
+        // SAFETY: the room was reserved, and `count` valid elements stand behind those of before.
+        unsafe { target.set_len(len) };
+        Ok(())
     }
 
     /// How many elements at the front may move in full wide blocks.
@@ -510,4 +525,9 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         // the caller's word.
         unsafe { core::slice::from_raw_parts(self.first, self.len) }
     }
+}
+
+#[cold]
+fn no_room<T>(count: usize) -> Error {
+    Error::new(ErrorKind::NoAddressSpace { needed: (count as u64).saturating_mul(size_of::<T>() as u64) })
 }

@@ -147,13 +147,36 @@ unsafe fn clear_gaps<T: ShmLayout>(first: *mut T, len: usize) {
 impl Draft {
     /// The elements, all of whose bytes are zero.
     pub(crate) fn elements<T: ShmLayout>(&mut self) -> Unpublished<'_, T> {
+        let capacity = self.header().capacity as usize;
+        self.first_elements(capacity)
+    }
+
+    /// The first `count` elements, all of whose bytes are zero.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub(crate) fn first_elements<T: ShmLayout>(&mut self, count: usize) -> Unpublished<'_, T> {
         let header = self.header();
-        let (offset, len) = (header.data_offset as usize, header.capacity as usize);
+        let offset = header.data_offset as usize;
         assert!(header.element_bytes == size_of::<T>() as u64 && header.element_align == align_of::<T>() as u32);
+        assert!(count <= header.capacity as usize);
         let is_private = self.is_private();
         // SAFETY: a draft maps its own fresh file once, for writing, and hands the mapping out here only, under an
         // exclusive borrow.
-        unsafe { Unpublished::new(self.map_mut(), offset, len, is_private) }
+        unsafe { Unpublished::new(self.map_mut(), offset, count, is_private) }
+    }
+
+    /// The start of the mutable block, all of whose bytes are zero.
+    ///
+    /// # Panics
+    /// If there is no room for a `B`.
+    pub(crate) fn block<B: ShmLayout>(&mut self) -> Unpublished<'_, B> {
+        let header = self.header();
+        let offset = header.mutable_offset as usize;
+        assert!(size_of::<B>() as u64 <= header.own_mutable_bytes());
+        let is_private = self.is_private();
+        // SAFETY: as above; the header is written by call, and not through the mapping.
+        unsafe { Unpublished::new(self.map_mut(), offset, 1, is_private) }
     }
 }
 

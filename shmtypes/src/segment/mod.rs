@@ -11,7 +11,7 @@
 //! | `detach` | last one out removes the name; serialised, with retries |
 //! | `liveness` | the kernel lock that tells who is attached |
 //! | `slots` | who takes part in the locks |
-//! | `attachment`, `elements` | what a process holds, and the typed run inside it |
+//! | `attachment`, `elements`, `block` | what a process holds, the typed run inside it, and what stands beside |
 //! | `directory` | list, inspect, reap, unlink |
 //!
 //! Rules:
@@ -23,6 +23,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod attachment;
+pub(crate) mod block;
 pub(crate) mod create;
 pub(crate) mod detach;
 pub(crate) mod directory;

@@ -6,6 +6,7 @@
 //! | `event` | waiting for something to change |
 //! | `seen` | what a handle has seen of it |
 //! | `mutex`, `rwlock` | locks that survive their holder's death |
+//! | `lease` | a right that one participant has at a time |
 //! | `lock` | what they are made of |
 //! | `cell` | a value that is always read whole |
 //!
@@ -18,6 +19,7 @@
 mod cell;
 mod deadline;
 mod event;
+mod lease;
 pub(crate) mod lock;
 #[cfg(test)]
 mod model;
@@ -29,6 +31,7 @@ pub use crate::participants::Holder;
 pub use cell::SeqCell;
 pub use deadline::Deadline;
 pub use event::ShmEvent;
+pub(crate) use lease::Lease;
 pub use lock::error::{LockError, LockResult};
 pub use mutex::{MutexGuard, ShmMutex};
 pub use rwlock::{RwLockReadGuard, RwLockWriteGuard, ShmRwLock};
