@@ -11,12 +11,14 @@
 //! 3. A peer that cannot be run is a row that says so.
 //! 4. The measuring process is a child. Its parent removes what it leaves in /dev/shm, however it ends.
 
+mod contest;
 mod echo;
 mod groups;
 mod helper;
 mod kernels;
 mod measure;
 mod protocol;
+mod pthread;
 mod python;
 mod raw;
 mod report;
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         [helper::HOLD, name, count] => helper::hold(name, count),
         [helper::DESCRIPTORS] => helper::many_segments(),
+        [contest::CONTEND, name] => contest::contend(name),
         [echo::ECHO, kind, name] => echo::answer(kind, name),
         [scratch::WORKER, groups @ ..] => measure_all(groups),
         groups => return scratch::supervise(groups),

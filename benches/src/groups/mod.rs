@@ -8,6 +8,7 @@ mod descriptors;
 mod element;
 mod fill;
 mod list;
+mod lock;
 mod numeric;
 mod pages;
 mod slices;
@@ -31,6 +32,7 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("pages", pages::measure),
     ("list", list::measure),
     ("wake", wake::measure),
+    ("lock", lock::measure),
 ];
 
 const KIB: usize = 1 << 10;

@@ -146,6 +146,24 @@ fn there_are_no_guards_of_impossible_sizes() {
     assert_eq!(Guard::Cell { buffers: 2 }.geometry(half, 8), None);
 }
 
+#[test]
+#[should_panic = "the type has not the size of its guard's layout"]
+fn a_type_of_another_size_is_no_guard() {
+    _ = Schema::guarded::<RwLock<u64>, u64>(Guard::Mutex);
+}
+
+#[test]
+#[should_panic = "the type has not the alignment of its guard's layout"]
+fn a_type_of_another_alignment_is_no_guard() {
+    _ = Schema::guarded::<[u8; 16], u64>(Guard::Mutex);
+}
+
+#[test]
+#[should_panic = "a cell has 2 to 64 buffers"]
+fn a_cell_of_one_buffer_is_no_guard() {
+    _ = Schema::guarded::<Cell<u64, 1>, u64>(Guard::Cell { buffers: 1 });
+}
+
 fn gaps(schema: &Schema) -> Vec<(usize, usize)> {
     let mut gaps = Vec::new();
     schema.for_each_gap(&mut |start, length| gaps.push((start, length)));

@@ -213,5 +213,7 @@ fn descriptor_lost() -> Error {
     Failure { operation: "use the segment's descriptor, which somebody has closed", errno: Errno::EBADF }.into()
 }
 
+#[cfg(all(test, not(any(miri, shmtypes_heap))))]
+mod process_tests;
 #[cfg(test)]
 mod tests;

@@ -156,3 +156,7 @@ impl Draft {
         unsafe { Unpublished::new(self.map_mut(), offset, len, is_private) }
     }
 }
+
+#[cfg(test)]
+#[path = "lend_tests.rs"]
+mod tests;

@@ -154,7 +154,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmMutex<T>, M> {
             exclusive::take(self.word(), me, participant, &mut patience)
                 .map_err(|refusal| LockError::refused(refusal, participant, waiting))?
         };
-        hold::found(found, MutexGuard { mutex: self, hold: Hold::new(participant, me, found) })
+        hold::found(found, MutexGuard { mutex: self, hold: Hold::new(me, found) })
     }
 }
 
@@ -162,7 +162,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmMutex<T>, M> {
 #[must_use = "the lock is let go of at once"]
 pub struct MutexGuard<'a, T: ShmLayout, M: Writable = ReadWrite> {
     mutex: ShmRef<'a, ShmMutex<T>, M>,
-    hold: Hold<'a>,
+    hold: Hold,
 }
 
 impl<T: ShmLayout, M: Writable> MutexGuard<'_, T, M> {
@@ -225,7 +225,7 @@ impl<T: ShmLayout, M: Writable> MutexGuard<'_, T, M> {
 impl<T: ShmLayout, M: Writable> Drop for MutexGuard<'_, T, M> {
     #[inline]
     fn drop(&mut self) {
-        if let Some((_, me)) = self.hold.holder() {
+        if let Some((_, me)) = self.hold.holder(self.mutex.participant()) {
             exclusive::release(self.mutex.word(), me, self.hold.left(), Wake::One);
         }
     }

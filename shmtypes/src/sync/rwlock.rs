@@ -230,7 +230,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
         let (participant, me) = hold::participant(self.participant())?;
         let found = shared::read(&LockWords::new(self, participant), me, participant, &mut waiting)
             .map_err(|refusal| LockError::refused(refusal, participant, waiting))?;
-        hold::found(found, RwLockReadGuard { lock: self, hold: Hold::new(participant, me, found) })
+        hold::found(found, RwLockReadGuard { lock: self, hold: Hold::new(me, found) })
     }
 
     #[inline(always)]
@@ -241,7 +241,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
         let (participant, me) = hold::participant(self.participant())?;
         let found = shared::write(&LockWords::new(self, participant), me, participant, &mut waiting)
             .map_err(|refusal| LockError::refused(refusal, participant, waiting))?;
-        hold::found(found, RwLockWriteGuard { lock: self, hold: Hold::new(participant, me, found) })
+        hold::found(found, RwLockWriteGuard { lock: self, hold: Hold::new(me, found) })
     }
 }
 
@@ -249,7 +249,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
 #[must_use = "the lock is let go of at once"]
 pub struct RwLockReadGuard<'a, T: ShmLayout, M: Writable = ReadWrite> {
     lock: ShmRef<'a, ShmRwLock<T>, M>,
-    hold: Hold<'a>,
+    hold: Hold,
 }
 
 impl<T: ShmLayout, M: Writable> RwLockReadGuard<'_, T, M> {
@@ -282,7 +282,7 @@ impl<T: ShmLayout, M: Writable> RwLockReadGuard<'_, T, M> {
 impl<T: ShmLayout, M: Writable> Drop for RwLockReadGuard<'_, T, M> {
     #[inline]
     fn drop(&mut self) {
-        if let Some((participant, me)) = self.hold.holder() {
+        if let Some((participant, me)) = self.hold.holder(self.lock.participant()) {
             shared::release_read(&LockWords::new(self.lock, participant), me);
         }
     }
@@ -292,7 +292,7 @@ impl<T: ShmLayout, M: Writable> Drop for RwLockReadGuard<'_, T, M> {
 #[must_use = "the lock is let go of at once"]
 pub struct RwLockWriteGuard<'a, T: ShmLayout, M: Writable = ReadWrite> {
     lock: ShmRef<'a, ShmRwLock<T>, M>,
-    hold: Hold<'a>,
+    hold: Hold,
 }
 
 impl<T: ShmLayout, M: Writable> RwLockWriteGuard<'_, T, M> {
@@ -354,7 +354,7 @@ impl<T: ShmLayout, M: Writable> RwLockWriteGuard<'_, T, M> {
 impl<T: ShmLayout, M: Writable> Drop for RwLockWriteGuard<'_, T, M> {
     #[inline]
     fn drop(&mut self) {
-        if let Some((participant, me)) = self.hold.holder() {
+        if let Some((participant, me)) = self.hold.holder(self.lock.participant()) {
             shared::release_write(&LockWords::new(self.lock, participant), me, self.hold.left());
         }
     }

@@ -194,8 +194,10 @@ fn differences_behind_guards_are_told_part_by_part() {
     // A lock of another kind around another struct: the lock is the difference.
     assert_eq!(
         with("balance", |balance| {
-            let LayoutKind::Guarded { guard, .. } = &mut balance.kind else { panic!("no guard") };
+            let LayoutKind::Guarded { guard, value } = &mut balance.kind else { panic!("no guard") };
+            let LayoutKind::Struct { fields, .. } = &mut value.kind else { panic!("no struct") };
             *guard = Guard::RwLock;
+            fields[0].layout = Layout::from(&u64::SCHEMA);
         }),
         ["field 5 `balance` is ShmRwLock<a struct of 16 bytes> at 1152 in the segment, \
           ShmMutex<a struct of 16 bytes> at 1152 in this program"]

@@ -10,7 +10,7 @@
 //! 3. A word that somebody scribbled on means something, whatever it is: nobody, a dead holder, or a live one whom
 //!    waiters wait for until their time is up. Only the holder that the word names can let go of it.
 
-use super::word::{ATTEMPTS, DIED, FREE, Found, POISONED, Patience, Peers, Refusal, WAITERS, Wake, Word};
+use super::word::{ATTEMPTS, DIED, FREE, Found, LastAttempts, POISONED, Patience, Peers, Refusal, WAITERS, Wake, Word};
 use crate::participants::Identity;
 use core::hint;
 use core::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
@@ -33,6 +33,7 @@ pub(crate) fn take<W: Word>(
 ) -> Result<Found, Refusal> {
     let mut mine = me.to_bits();
     let mut spins = patience.spins();
+    let mut last = LastAttempts::new();
     loop {
         let seen = word.load(Relaxed);
         let Some(holder) = Identity::from_bits(seen) else {
@@ -47,7 +48,7 @@ pub(crate) fn take<W: Word>(
                 return Ok(found);
             }
             if patience.slice().is_none() {
-                return Err(Refusal::Contended);
+                last.one_more()?;
             }
             continue;
         };
@@ -56,7 +57,7 @@ pub(crate) fn take<W: Word>(
             hint::spin_loop();
             continue;
         }
-        match wait_for(word, seen, holder, peers, patience)? {
+        match wait_for(word, seen, holder, peers, patience, &mut last)? {
             Held::Perhaps => {}
             Held::ByTheDead => {
                 // Acquire: what the dead holder wrote came before its end, which the kernel has confirmed.
@@ -84,12 +85,16 @@ pub(super) fn wait_for<W: Word>(
     holder: Identity,
     peers: &impl Peers,
     patience: &mut impl Patience,
+    last: &mut LastAttempts,
 ) -> Result<Held, Refusal> {
     let announced = seen | WAITERS;
     let slice = patience.slice();
+    if slice.is_none() {
+        last.one_more()?;
+    }
     // Relaxed: only that somebody waits.
     if seen != announced && word.compare_exchange(seen, announced, Relaxed, Relaxed).is_err() {
-        return if slice.is_some() { Ok(Held::Perhaps) } else { Err(Refusal::Contended) };
+        return Ok(Held::Perhaps);
     }
     if let Some(slice) = slice {
         let passed = word.sleep(announced, slice)?;

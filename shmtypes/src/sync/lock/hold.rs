@@ -7,30 +7,24 @@ use crate::participants::{Identity, Participant};
 use core::marker::PhantomData;
 
 /// The part that a guard has in a lock. The thread that took it lets go of it: `PhantomData` keeps it there.
-pub(crate) struct Hold<'a> {
-    participant: &'a Participant,
+pub(crate) struct Hold {
     me: Identity,
     is_poisoned: bool,
     was_panicking: bool,
     thread: PhantomData<*const ()>,
 }
 
-impl<'a> Hold<'a> {
+impl Hold {
     #[inline(always)]
-    pub(crate) fn new(participant: &'a Participant, me: Identity, found: Found) -> Self {
-        Self {
-            participant,
-            me,
-            is_poisoned: found != Found::Whole,
-            was_panicking: std::thread::panicking(),
-            thread: PhantomData,
-        }
+    pub(crate) fn new(me: Identity, found: Found) -> Self {
+        Self { me, is_poisoned: found != Found::Whole, was_panicking: std::thread::panicking(), thread: PhantomData }
     }
 
     /// The participant that took the lock, unless this is the copy of a guard in a forked child: the lock is its parent's.
     #[inline(always)]
-    pub(crate) fn holder(&self) -> Option<(&'a Participant, Identity)> {
-        (self.participant.identity() == Some(self.me)).then_some((self.participant, self.me))
+    pub(crate) fn holder<'a>(&self, participant: Option<&'a Participant>) -> Option<(&'a Participant, Identity)> {
+        let participant = participant?;
+        (participant.identity() == Some(self.me)).then_some((participant, self.me))
     }
 
     /// What the next holder must know.

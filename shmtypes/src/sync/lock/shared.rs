@@ -1,14 +1,14 @@
 //! A lock that many participants hold for reading, or one for writing.
 //!
 //! Every slot has a count of its own ("distributed" readers): the generation of the slot's owner in the upper half, the
-//! number of its threads that read in the lower one. So readers of different processes write to different words, and what
+//! number of its threads that read in the lower one, and whether a writer sleeps until they have finished. So readers of different processes write to different words, and what
 //! a killed reader leaves behind can be told from what live ones hold, and be taken away.
 //!
 //! * A reader counts itself in, then looks for a writer; if there is one, it counts itself out again and waits.
 //! * A writer takes the writer's word, then waits for every count to become 0.
 //!
 //! Both write one word and then read another (store buffering, as in Dekker's algorithm): these accesses are `SeqCst`, so
-//! that not both can miss each other.
+//! that not both can miss each other. All else is on one word at a time.
 //!
 //! 1. Writers go first: a reader that comes after a writer has taken its word waits for it. So a thread that reads and
 //!    reads once more while a writer waits blocks itself, as with `std::sync::RwLock`.
@@ -17,14 +17,18 @@
 //! 3. The death of a reader harms nothing and is told to nobody.
 
 use super::exclusive::{self, Held};
-use super::word::{ATTEMPTS, DIED, Found, POISONED, Patience, Peers, Refusal, WAITERS, Wake, Word};
+use super::word::{ATTEMPTS, DIED, Found, LastAttempts, POISONED, Patience, Peers, Refusal, WAITERS, Wake, Word};
 use crate::error::{Error, ErrorKind};
 use crate::participants::Identity;
 use core::hint;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
-/// The number of readers in a count; the rest is the generation.
-const READERS: u64 = u32::MAX as u64;
+/// The number of readers in a count.
+const READERS: u64 = i32::MAX as u64;
+/// A writer may sleep on this count: whoever counts down wakes it.
+const AWAITED: u64 = 1 << 31;
+/// The generation of the readers.
+const GENERATION: u64 = !(READERS | AWAITED);
 
 /// The two halves of the lock.
 pub(crate) trait Words {
@@ -45,7 +49,7 @@ fn generation_bits(me: Identity) -> u64 {
 
 /// Whose count this is; nobody's if nobody reads.
 fn reader(slot: u32, count: u64) -> Option<Identity> {
-    if count & READERS == 0 { None } else { Identity::from_bits(count & !READERS | u64::from(slot + 1)) }
+    if count & READERS == 0 { None } else { Identity::from_bits(count & GENERATION | u64::from(slot + 1)) }
 }
 
 /// Takes the lock for reading.
@@ -87,9 +91,9 @@ fn read_after_writer<W: Words>(
 ) -> Result<Found, Refusal> {
     let writer = words.writer();
     let mut spins = patience.spins();
+    let mut last = LastAttempts::new();
     loop {
         count_out(count, me);
-        count.wake(Wake::All);
         loop {
             let seen = writer.load(Relaxed);
             let Some(holder) = Identity::from_bits(seen) else { break };
@@ -98,7 +102,7 @@ fn read_after_writer<W: Words>(
                 hint::spin_loop();
                 continue;
             }
-            if let Held::ByTheDead = exclusive::wait_for(writer, seen, holder, peers, patience)? {
+            if let Held::ByTheDead = exclusive::wait_for(writer, seen, holder, peers, patience, &mut last)? {
                 // Acquire: as in `exclusive::take`. (Release with it: who takes the word next must see what was before.)
                 if writer.compare_exchange(seen | WAITERS, DIED | POISONED, SeqCst, Relaxed).is_ok() {
                     writer.wake(Wake::All);
@@ -113,10 +117,12 @@ fn read_after_writer<W: Words>(
             return Ok(if seen & (DIED | POISONED) == 0 { Found::Whole } else { Found::Poisoned });
         }
         spins = spins.saturating_sub(1);
-        if spins == 0 && patience.slice().is_none() {
+        if spins == 0
+            && patience.slice().is_none()
+            && let Err(refusal) = last.one_more()
+        {
             count_out(count, me);
-            count.wake(Wake::All);
-            return Err(Refusal::Contended);
+            return Err(refusal);
         }
     }
 }
@@ -124,17 +130,25 @@ fn read_after_writer<W: Words>(
 /// Counts one more thread of `me`.
 #[inline(always)]
 fn count_in(count: impl Word, me: Identity) -> Result<(), Refusal> {
-    let mut seen = count.load(Relaxed);
+    let nobody = generation_bits(me);
+    // SeqCst: before the look at the writer that follows, for all.
+    match count.compare_exchange(nobody, nobody + 1, SeqCst, Relaxed) {
+        Ok(_) => Ok(()),
+        Err(seen) => count_in_among_others(count, me, seen),
+    }
+}
+
+#[cold]
+fn count_in_among_others(count: impl Word, me: Identity, mut seen: u64) -> Result<(), Refusal> {
     for _ in 0..ATTEMPTS {
-        let next = if seen & !READERS == generation_bits(me) {
-            if seen & READERS == READERS {
-                return Err(Error::new(ErrorKind::Busy).into());
-            }
-            seen + 1
-        } else {
-            // What another owner of the slot left behind.
-            generation_bits(me) | 1
+        let next = match seen & READERS {
+            // Or what a dead owner of the slot left behind, or a writer that no longer sleeps.
+            0 => generation_bits(me) + 1,
+            _ if seen & GENERATION != generation_bits(me) => generation_bits(me) + 1,
+            READERS => return Err(Error::new(ErrorKind::Busy).into()),
+            _ => seen + 1,
         };
+        // SeqCst: as in `count_in`.
         match count.compare_exchange(seen, next, SeqCst, Relaxed) {
             Ok(_) => return Ok(()),
             Err(other) => seen = other,
@@ -143,19 +157,31 @@ fn count_in(count: impl Word, me: Identity) -> Result<(), Refusal> {
     Err(Refusal::Contended)
 }
 
-/// Counts one thread less.
+/// Counts one thread less, and wakes a writer that sleeps until then.
 #[inline(always)]
 fn count_out(count: impl Word, me: Identity) {
-    let mut seen = count.load(Relaxed);
+    let nobody = generation_bits(me);
+    // Release: pairs with the acquire in `write` and `drain`, so that what was read is not yet overwritten.
+    if let Err(seen) = count.compare_exchange(nobody + 1, nobody, Release, Relaxed) {
+        count_out_among_others(count, me, seen);
+    }
+}
+
+#[cold]
+fn count_out_among_others(count: impl Word, me: Identity, mut seen: u64) {
     for _ in 0..ATTEMPTS {
-        if seen & !READERS != generation_bits(me) || seen & READERS == 0 {
+        if seen & GENERATION != generation_bits(me) || seen & READERS == 0 {
             // Somebody has scribbled, or taken this participant for dead.
             return;
         }
-        // SeqCst for the look at the writer that follows. Release in it: pairs with the acquire in `drain`, so that what was
-        // read is not yet overwritten.
-        match count.compare_exchange(seen, seen - 1, SeqCst, Relaxed) {
-            Ok(_) => return,
+        // Release: as in `count_out`.
+        match count.compare_exchange(seen, seen - 1, Release, Relaxed) {
+            Ok(_) => {
+                if seen & AWAITED != 0 {
+                    count.wake(Wake::All);
+                }
+                return;
+            }
             Err(other) => seen = other,
         }
     }
@@ -164,12 +190,8 @@ fn count_out(count: impl Word, me: Identity) {
 /// Ends reading.
 #[inline(always)]
 pub(crate) fn release_read<W: Words>(words: &W, me: Identity) {
-    let Some(count) = words.count(me.slot()) else { return };
-    count_out(count, me);
-    W::Word::after_exchange();
-    // SeqCst: either this load sees the writer, or the writer's load in `drain` sees the count that went down.
-    if words.writer().load(SeqCst) != 0 {
-        count.wake(Wake::All);
+    if let Some(count) = words.count(me.slot()) {
+        count_out(count, me);
     }
 }
 
@@ -208,6 +230,7 @@ pub(crate) fn write<W: Words>(
 #[cold]
 fn drain(count: impl Word, slot: u32, peers: &impl Peers, patience: &mut impl Patience) -> Result<(), Refusal> {
     let mut spins = patience.spins();
+    let mut last = LastAttempts::new();
     loop {
         // SeqCst: as in `write`.
         let seen = count.load(SeqCst);
@@ -218,14 +241,22 @@ fn drain(count: impl Word, slot: u32, peers: &impl Peers, patience: &mut impl Pa
             continue;
         }
         let slice = patience.slice();
+        if slice.is_none() {
+            last.one_more()?;
+        }
+        let announced = seen | AWAITED;
+        // Relaxed: only that a writer waits. If it fails, somebody has come or gone.
+        if seen != announced && count.compare_exchange(seen, announced, Relaxed, Relaxed).is_err() {
+            continue;
+        }
         if let Some(slice) = slice
-            && !count.sleep(seen, slice)?
+            && !count.sleep(announced, slice)?
         {
             continue;
         }
         if peers.is_dead(holder)? {
             // Acquire: as in `exclusive::take`. Relaxed on failure: looked at anew.
-            _ = count.compare_exchange(seen, seen & !READERS, Acquire, Relaxed);
+            _ = count.compare_exchange(announced, seen & GENERATION, Acquire, Relaxed);
         } else if slice.is_none() {
             return Err(Refusal::Held(holder));
         }

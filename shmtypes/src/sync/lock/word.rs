@@ -26,6 +26,21 @@ pub(crate) const POISONED: u64 = 1 << 29;
 /// must not keep it here for ever.
 pub(crate) const ATTEMPTS: u32 = 10_000;
 
+/// The attempts of a call whose time is up. What it tries and loses then, it loses to others that got on: it tries again
+/// until it has the lock or knows who holds it, but not for ever.
+pub(crate) struct LastAttempts(u32);
+
+impl LastAttempts {
+    pub(crate) fn new() -> Self {
+        Self(ATTEMPTS)
+    }
+
+    pub(crate) fn one_more(&mut self) -> Result<(), Refusal> {
+        self.0 = self.0.checked_sub(1).ok_or(Refusal::Contended)?;
+        Ok(())
+    }
+}
+
 /// How many threads to wake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
@@ -81,7 +96,7 @@ pub(crate) enum Found {
 pub(crate) enum Refusal {
     /// This one, who is alive, holds it.
     Held(Identity),
-    /// Others change the word faster than this thread can.
+    /// Others change the word faster than this thread can, over and over: somebody scribbles.
     Contended,
     /// The operating system failed.
     Failed(crate::error::Error),
