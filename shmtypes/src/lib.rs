@@ -89,7 +89,10 @@ pub mod segment;
 pub mod sync;
 mod sys;
 
-pub use containers::{ArrayOptions, BoxOptions, CellOptions, Iter, Number, ShmArray, ShmBox, ShmCell};
+pub use containers::{
+    ArrayOptions, BoxOptions, CellOptions, Iter, ListIter, ListOptions, Number, ShmArray, ShmBox, ShmCell, ShmList,
+    ValueKind,
+};
 pub use error::{Error, ErrorKind, Fault, Result};
 pub use layout::{
     AccessMode, Fingerprint, ForeignRef, InvalidBits, ReadOnly, ReadWrite, Schema, ShmBytes, ShmLayout, ShmPod, ShmRef,

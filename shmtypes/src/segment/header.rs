@@ -8,7 +8,7 @@
 //!     14     2  header bytes         384
 //!     16     4  required features    a reader that does not know a bit must not attach; 2: participant slots
 //!     20     4  optional features    1: huge pages granted, 2: huge pages refused
-//!     24     4  container            1 array, 4 cell, 5 box
+//!     24     4  container            1 array, 3 list, 4 cell, 5 box
 //!     28     1  pointer width        in bytes, for people
 //!     29     1  persist              0 until last detach, 1 keep
 //!     30     2  reserved
@@ -113,6 +113,8 @@ const _: () = assert!(HEADER_BYTES == 384 && (HEADER_BYTES as u64).is_multiple_o
 pub enum Container {
     /// [`ShmArray`](crate::ShmArray)
     Array,
+    /// [`ShmList`](crate::ShmList)
+    List,
     /// [`ShmCell`](crate::ShmCell)
     Cell,
     /// [`ShmBox`](crate::ShmBox)
@@ -125,6 +127,7 @@ impl Container {
     pub(crate) const fn number(self) -> u32 {
         match self {
             Self::Array => 1,
+            Self::List => 3,
             Self::Cell => 4,
             Self::Box => 5,
             Self::Unknown(number) => number,
@@ -134,6 +137,7 @@ impl Container {
     pub(crate) const fn from_number(number: u32) -> Self {
         match number {
             1 => Self::Array,
+            3 => Self::List,
             4 => Self::Cell,
             5 => Self::Box,
             number => Self::Unknown(number),
@@ -145,6 +149,7 @@ impl Container {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Array => "ShmArray",
+            Self::List => "ShmList",
             Self::Cell => "ShmCell",
             Self::Box => "ShmBox",
             Self::Unknown(_) => "container unknown to this program",

@@ -9,7 +9,7 @@
 #![allow(unsafe_code, reason = "implements the unsafe layout traits, and projects to the parts of the type")]
 
 mod change;
-mod protocol;
+pub(crate) mod protocol;
 
 #[cfg(test)]
 mod model_tests;
@@ -388,7 +388,7 @@ impl<'a, T: ShmValue, const K: usize, M: Writable> ShmRef<'a, SeqCell<T, K>, M> 
         let turn = self.take_turn(waiting)?;
         let mut value = self.load()?;
         let result = change(&mut value);
-        if turn.hold.holder().is_none() {
+        if turn.hold.holder(self.participant()).is_none() {
             // The parent goes on with its own copy.
             return Err(Error::new(ErrorKind::Unsupported { what: "an update by the child of a fork inside of it" }));
         }
@@ -407,20 +407,20 @@ impl<'a, T: ShmValue, const K: usize, M: Writable> ShmRef<'a, SeqCell<T, K>, M> 
             exclusive::take(self.lock_word(), me, participant, &mut patience)
                 .map_err(|refusal| LockError::<()>::refused(refusal, participant, waiting))?;
         }
-        Ok(Turn { cell: self, hold: Hold::new(participant, me, Found::Whole) })
+        Ok(Turn { cell: self, hold: Hold::new(me, Found::Whole) })
     }
 }
 
 /// The writer's lock, taken.
 struct Turn<'a, T: ShmValue, const K: usize, M: Writable> {
     cell: ShmRef<'a, SeqCell<T, K>, M>,
-    hold: Hold<'a>,
+    hold: Hold,
 }
 
 impl<T: ShmValue, const K: usize, M: Writable> Drop for Turn<'_, T, K, M> {
     #[inline(always)]
     fn drop(&mut self) {
-        if let Some((_, me)) = self.hold.holder() {
+        if let Some((_, me)) = self.hold.holder(self.cell.participant()) {
             exclusive::release(self.cell.lock_word(), me, FREE, Wake::One);
         }
     }
