@@ -6,6 +6,7 @@ mod limits;
 mod lists;
 mod peers;
 mod regressions;
+mod shm_lists;
 mod waits;
 
 /// The program that plays the other process.

@@ -11,6 +11,7 @@ mod list;
 mod lock;
 mod numeric;
 mod pages;
+mod shm_list;
 mod slices;
 mod wake;
 
@@ -31,6 +32,7 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("descriptors", descriptors::measure),
     ("pages", pages::measure),
     ("list", list::measure),
+    ("shm_list", shm_list::measure),
     ("wake", wake::measure),
     ("lock", lock::measure),
 ];
