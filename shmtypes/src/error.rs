@@ -455,7 +455,7 @@ impl Error {
             K::NoInodes => "remove unused files, or mount the file system with a larger nr_inodes",
             K::FileSizeLimit { .. } => "raise it with `ulimit -f`",
             K::NoAddressSpace { .. } => "raise `ulimit -v` or vm.max_map_count",
-            K::TooManyFiles => "raise `ulimit -n`; attached segments keep none open, but for one each that has locks",
+            K::TooManyFiles => "raise `ulimit -n`; attached segments without locks keep none open",
             K::PermissionDenied { operation } if operation.contains("read-only file system") => {
                 "mount it writable, or name another directory with `.dir(path)`; `open_read_only` works there"
             }

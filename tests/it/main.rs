@@ -4,6 +4,7 @@ mod bad_input;
 mod life;
 mod limits;
 mod lists;
+mod locks;
 mod peers;
 mod regressions;
 mod shm_lists;

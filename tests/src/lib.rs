@@ -2,6 +2,7 @@
 
 pub mod folder;
 pub mod life;
+pub mod locks;
 pub mod peer;
 pub mod props;
 pub mod python;

@@ -216,4 +216,4 @@ fn descriptor_lost() -> Error {
 #[cfg(all(test, not(any(miri, shmtypes_heap))))]
 mod process_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,7 @@
 //! Slots of processes that are killed, forked and executed.
 #![allow(unsafe_code, reason = "forks, and maps a page where a parent has its own")]
 
-use super::tests::{Name, is_dead, me};
+use super::tests::{Name, STARTING, is_dead, me, undisturbed};
 use super::*;
 use crate::segment::attach::attach_descriptor;
 use crate::segment::attachment::Attachment;
@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
-use std::sync::Barrier;
+use std::sync::{Barrier, PoisonError};
 
 const INSIDE: &str = "SHMTYPES_TEST_INSIDE";
 const HOLDER: &str = "SHMTYPES_TEST_HOLDER";
@@ -38,7 +38,12 @@ fn alone_under(wrapper: &[&str], name: &str, body: impl FnOnce()) {
     if std::env::var(INSIDE).is_ok_and(|inside| inside == name) {
         return body();
     }
-    let output = rerun(wrapper, &name).output().unwrap();
+    let mut command = rerun(wrapper, &name);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
+    let started = command.spawn().unwrap();
+    drop(starting);
+    let output = started.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("1 passed"), "{}\n{text}\n{errors}", output.status);
@@ -458,6 +463,7 @@ fn descriptors(inode: u64) -> usize {
 
 #[test]
 fn an_attachment_with_a_slot_keeps_one_descriptor_and_others_none() {
+    let _quiet = undisturbed();
     let name = Name::new(3);
     let first = name.create().unwrap();
     let inode = fs::metadata(name.path()).unwrap().ino();
@@ -473,6 +479,20 @@ fn an_attachment_with_a_slot_keeps_one_descriptor_and_others_none() {
     name.0.slots = None;
     let _without = name.create().unwrap();
     assert_eq!(descriptors(fs::metadata(name.path()).unwrap().ino()), 0);
+}
+
+#[test]
+fn slots_are_the_bytes_that_the_format_says() {
+    let name = Name::new(MAX_SLOTS);
+    let _attachments = [name.create().unwrap(), name.open().unwrap(), name.open_read_only().unwrap()];
+    let inode = format!(":{} ", fs::metadata(name.path()).unwrap().ino());
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let own = locks.lines().filter(|line| line.contains("OFDLCK"));
+    let mut held: Vec<&str> = own.filter_map(|line| Some(line.split_once(&inode)?.1)).collect();
+    held.sort_unstable();
+    let (life, slot) = (1_u64 << 62, (1_u64 << 62) + 16);
+    let expected = [life, life, life, slot, slot + 1].map(|byte| format!("{byte} {byte}"));
+    assert_eq!(held, expected);
 }
 
 #[test]

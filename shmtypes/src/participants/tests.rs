@@ -10,8 +10,22 @@ use crate::segment::header::Container;
 use crate::segment::options::SegmentOptions;
 use crate::sys::Directory;
 use proptest::prelude::*;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Held for writing while a test starts a process: until that one executes its program, it has copies of all descriptors,
+/// and with them of locks.
+pub(super) static STARTING: RwLock<()> = RwLock::new(());
+
+/// For tests that start a process, until it has started.
+pub(crate) fn starting() -> RwLockWriteGuard<'static, ()> {
+    STARTING.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// For tests that ask for the end of a lock: nobody starts a process meanwhile.
+pub(crate) fn undisturbed() -> RwLockReadGuard<'static, ()> {
+    STARTING.read().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A name that no other test has. What is left under it goes with this value.
 pub(super) struct Name(pub(super) SegmentOptions);
@@ -38,8 +52,12 @@ impl Name {
     }
 
     pub(super) fn create(&self) -> Result<Attachment> {
+        self.create_with(72)
+    }
+
+    fn create_with(&self, mutable_bytes: u32) -> Result<Attachment> {
         let slots = self.0.slots.unwrap_or(0);
-        let plan = Plan { container: Container::Array, shape: &[5], mutable_bytes: 72, slots, filled: false };
+        let plan = Plan { container: Container::Array, shape: &[5], mutable_bytes, slots, filled: false };
         Draft::new::<u64>(&self.0, &plan)?.publish()
     }
 
@@ -87,6 +105,7 @@ fn an_identity_is_a_slot_and_a_generation_whatever_flags_stand_between() {
 
 #[test]
 fn two_opens_have_two_slots_and_both_are_alive() {
+    let _quiet = undisturbed();
     let name = Name::new(DEFAULT_SLOTS);
     let (first, second) = (name.create().unwrap(), name.open().unwrap());
     assert_eq!((me(&first).slot(), me(&second).slot()), (0, 1));
@@ -102,6 +121,7 @@ fn two_opens_have_two_slots_and_both_are_alive() {
 
 #[test]
 fn a_slot_is_free_after_its_last_holder_and_comes_back_with_another_generation() {
+    let _quiet = undisturbed();
     let name = Name::new(2);
     let (first, second) = (name.create().unwrap(), name.open().unwrap());
     let old = me(&second);
@@ -118,6 +138,7 @@ fn a_slot_is_free_after_its_last_holder_and_comes_back_with_another_generation()
 
 #[test]
 fn a_slot_in_the_middle_is_the_first_free_one() {
+    let _quiet = undisturbed();
     let name = Name::new(3);
     let (_first, second, _third) = (name.create().unwrap(), name.open().unwrap(), name.open().unwrap());
     drop(second);
@@ -127,6 +148,7 @@ fn a_slot_in_the_middle_is_the_first_free_one() {
 
 #[test]
 fn when_slots_run_out_nobody_is_attached_who_got_none() {
+    let _quiet = undisturbed();
     let name = Name::new(2);
     let (first, second) = (name.create().unwrap(), name.open().unwrap());
     let error = name.open().unwrap_err();
@@ -146,6 +168,7 @@ fn when_slots_run_out_nobody_is_attached_who_got_none() {
 /// leaves at some moment of the attempt.
 #[test]
 fn whoever_gets_no_slot_removes_the_name_if_the_others_have_left_meanwhile() {
+    let _quiet = undisturbed();
     for _ in 0..if cfg!(miri) { 3 } else { 3000 } {
         let name = Name::new(1);
         let only = name.create().unwrap();
@@ -160,12 +183,13 @@ fn whoever_gets_no_slot_removes_the_name_if_the_others_have_left_meanwhile() {
 
 #[test]
 fn readers_take_no_slot() {
+    let _quiet = undisturbed();
     let name = Name::new(1);
     let writer = name.create().unwrap();
     let readers = [name.open_read_only().unwrap(), name.open_read_only().unwrap()];
     assert!(readers.iter().all(|reader| reader.participant().is_none()));
     drop(writer);
-    assert_eq!(name.taken(), []);
+    assert!(name.taken().is_empty());
 }
 
 #[test]
@@ -213,6 +237,23 @@ fn the_number_of_slots_and_the_time_are_recorded_and_checked() {
     assert_eq!(SegmentOptions::default().lock_timeout, Some(Duration::from_secs(30)));
 }
 
+#[test]
+fn the_table_of_slots_is_no_place_for_what_else_changes() {
+    let name = Name::new(2);
+    let attachment = name.create_with(0).unwrap();
+    let header = attachment.header();
+    assert_eq!((header.mutable_bytes, header.own_mutable_bytes()), (32, 0));
+    let error = crate::ShmArray::<u64>::open(attachment.name()).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Corrupt { field: "mutable length", value: 32 });
+
+    let name = Name::new(2);
+    let attachment = name.create_with(4).unwrap();
+    let array = crate::ShmArray::<u64>::open(attachment.name()).unwrap();
+    assert_eq!(name.taken(), [0, 1]);
+    assert_eq!(array.notify(), 0);
+    assert_eq!((me(&attachment).slot(), is_dead(&attachment, Identity::new(1, 1))), (0, false));
+}
+
 /// What a peer may write into the table, and then what answers it gets.
 fn scribble(attachment: &Attachment, bytes: &[u8]) {
     let (table, count) = attachment.header().slot_table().unwrap();
@@ -222,6 +263,7 @@ fn scribble(attachment: &Attachment, bytes: &[u8]) {
 
 #[test]
 fn no_generation_is_ever_zero() {
+    let _quiet = undisturbed();
     let name = Name::new(3);
     let first = name.create().unwrap();
     assert_eq!(me(&first).generation(), 1);
@@ -237,6 +279,7 @@ fn no_generation_is_ever_zero() {
 
 #[test]
 fn who_holds_a_lock_that_only_readers_can_have_is_dead() {
+    let _quiet = undisturbed();
     let name = Name::new(2);
     let (first, second) = (name.create().unwrap(), name.open().unwrap());
     let holder = me(&second);
@@ -292,6 +335,7 @@ proptest! {
     /// Whatever a peer writes into the table, questions have answers, and slots work.
     #[test]
     fn a_hostile_table_gives_wrong_answers_and_nothing_worse(bytes in prop::collection::vec(any::<u8>(), 1..64), words in prop::collection::vec(any::<u64>(), 0..16)) {
+        let _quiet = undisturbed();
         let name = Name::new(4);
         let first = name.create().unwrap();
         scribble(&first, &bytes);

@@ -110,10 +110,10 @@ impl<T: ShmLayout, M: AccessMode> Kept<T, M> {
         if !first.is_aligned() {
             return Err(corrupt("data offset", header.data_offset));
         }
-        // In a place of its own, which moves with nothing.
-        let participant = attachment.participant().map(NonNull::from);
-        let elements = Elements { first, len, stride, participant, mode: PhantomData };
-        Ok(Self { elements, keeper: Arc::new(attachment) })
+        let keeper = Arc::new(attachment);
+        // Where it stays.
+        let participant = keeper.participant().map(NonNull::from);
+        Ok(Self { elements: Elements { first, len, stride, participant, mode: PhantomData }, keeper })
     }
 }
 
@@ -186,7 +186,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
 
     #[inline(always)]
     fn participant(&self) -> Option<&Participant> {
-        // SAFETY: stands in a box of its own, unchanged as long as the attachment, and so as `self`.
+        // SAFETY: the attachment's own, which stands where it is as long as `self` (invariant).
         self.participant.map(|participant| unsafe { participant.as_ref() })
     }
 

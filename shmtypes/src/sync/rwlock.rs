@@ -48,10 +48,10 @@ const COUNTS: usize = READERS;
 /// # If a holder dies
 ///
 /// A dead reader harms nobody: who waits to write finds out and goes on (with pthread's lock, which is the same for readers
-/// that are alive, it waits for ever). If a writer dies, the next *writer* is told by [`LockError::OwnerDied`], once;
-/// readers, and other writers until one of them has called [`recover`](RwLockWriteGuard::recover), find the lock
-/// [poisoned](LockError::Poisoned). A writer's panic poisons, a reader's does not. All else is as with a
-/// [mutex](crate::sync::ShmMutex).
+/// that are alive, it waits for ever). Nor does a writer that dies while it waits. If one dies after it has got the lock, the
+/// next *writer* is told by [`LockError::OwnerDied`], once; readers, and other writers until one of them has called
+/// [`recover`](RwLockWriteGuard::recover), find the lock [poisoned](LockError::Poisoned). A writer's panic poisons, a
+/// reader's does not. All else is as with a [mutex](crate::sync::ShmMutex).
 ///
 /// At most 64 attachments can use the lock: a segment that has one has no more participant slots.
 #[derive(Debug)]

@@ -504,16 +504,15 @@ pub(crate) mod futex {
 
     /// # Safety
     /// As on Linux.
-    pub(crate) unsafe fn wait(word: *const u32, expected: u32, timeout: Duration) -> Result<bool, Failure> {
+    pub(crate) unsafe fn wait(word: *const u32, expected: u32, timeout: Duration) -> Result<(), Failure> {
         let gate = held(&GATE);
         // SAFETY: aligned and mapped by the caller's word; the reference ends with the load.
         let now = unsafe { AtomicU32::from_ptr(word.cast_mut()) }.load(Ordering::Relaxed);
         if now == expected {
             // Who changed the word wakes only after it has had the gate, so not before this thread sleeps.
-            let (_gate, result) = WOKEN.wait_timeout(gate, timeout).unwrap_or_else(PoisonError::into_inner);
-            return Ok(result.timed_out());
+            drop(WOKEN.wait_timeout(gate, timeout).unwrap_or_else(PoisonError::into_inner));
         }
-        Ok(false)
+        Ok(())
     }
 
     /// # Safety

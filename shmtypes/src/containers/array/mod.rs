@@ -70,7 +70,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// and atomic accesses.
 pub struct ShmArray<T, M = ReadWrite> {
     elements: Kept<T, M>,
-    seen: Seen,
+    /// Elsewhere, because an atomic in here would keep the compiler from holding the address of the elements in a register.
+    seen: Box<Seen>,
 }
 
 impl<T, M> Clone for ShmArray<T, M> {
@@ -202,7 +203,7 @@ impl<T: ShmLayout> ShmArray<T> {
 impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     pub(super) fn from_elements(elements: Kept<T, M>) -> Self {
         const { assert!(size_of::<T>() != 0, "a type of size zero has no place in a segment") };
-        Self { elements, seen: Seen::default() }
+        Self { elements, seen: Box::default() }
     }
 
     /// The segment's name; empty for an unnamed one.

@@ -2,7 +2,7 @@
 //!
 //! After "Futexes Are Tricky" (Drepper, 2011), mutex 3, with the owner in the word: a waiter whose sleep ends without
 //! being woken asks the kernel whether the holder is alive, and takes the lock over from a dead one. The first attempt of
-//! [`try_take`] makes no system call and needs no kernel to release.
+//! [`try_take`] makes no system call, and neither does letting go of a lock that nobody waits for.
 //!
 //! 1. Only a holder whose death the kernel confirms loses the lock. One that is stopped keeps it.
 //! 2. Who takes over from a dead holder gets [`Found::OwnerDied`], and from that exchange on the word is poisoned: should
@@ -10,9 +10,10 @@
 //! 3. A word that somebody scribbled on means something, whatever it is: nobody, a dead holder, or a live one whom
 //!    waiters wait for until their time is up. Only the holder that the word names can let go of it.
 
-use super::word::{ATTEMPTS, DIED, FREE, Found, LastAttempts, POISONED, Patience, Peers, Refusal, WAITERS, Wake, Word};
+use super::word::{
+    ATTEMPTS, DIED, DRAINING, FREE, Found, LastAttempts, POISONED, Patience, Peers, Refusal, Spin, WAITERS, Wake, Word,
+};
 use crate::participants::Identity;
-use core::hint;
 use core::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 
 /// Takes a word that is free and whole.
@@ -32,7 +33,7 @@ pub(crate) fn take<W: Word>(
     patience: &mut impl Patience,
 ) -> Result<Found, Refusal> {
     let mut mine = me.to_bits();
-    let mut spins = patience.spins();
+    let mut spin = Spin::new(patience);
     let mut last = LastAttempts::new();
     loop {
         let seen = word.load(Relaxed);
@@ -52,18 +53,17 @@ pub(crate) fn take<W: Word>(
             }
             continue;
         };
-        if spins > 0 {
-            spins -= 1;
-            hint::spin_loop();
+        if spin.pause() {
             continue;
         }
-        match wait_for(word, seen, holder, peers, patience, &mut last)? {
-            Held::Perhaps => {}
-            Held::ByTheDead => {
-                // Acquire: what the dead holder wrote came before its end, which the kernel has confirmed.
-                if word.compare_exchange(seen | WAITERS, me.to_bits() | POISONED | WAITERS, SeqCst, Relaxed).is_ok() {
-                    return Ok(Found::OwnerDied);
-                }
+        if let Held::ByTheDead(left) = wait_for(word, seen, holder, peers, patience, &mut last)? {
+            let (found, poisoned) = match state_left(left) {
+                FREE => (Found::Whole, 0),
+                _ => (Found::OwnerDied, POISONED),
+            };
+            // Acquire: what the dead holder wrote came before its end, which the kernel has confirmed.
+            if word.compare_exchange(left, me.to_bits() | poisoned | WAITERS, SeqCst, Relaxed).is_ok() {
+                return Ok(found);
             }
         }
         // Others may sleep too, and nobody counts them: who has slept wakes the next one.
@@ -74,41 +74,67 @@ pub(crate) fn take<W: Word>(
 /// What is known of a holder after waiting for it.
 pub(super) enum Held {
     Perhaps,
-    ByTheDead,
+    /// The word, as long as nobody else has taken it over.
+    ByTheDead(u64),
 }
 
-/// Announces a waiter and sleeps until something happens to the word, which held `seen`, or the time is up. If the holder
-/// is dead, the word is `seen | WAITERS` unless somebody has changed it since.
+/// Sleeps until something happens to the word, which held `seen`, or the time is up. Who does not wait leaves no trace.
+///
+/// Whatever ended the sleep, the kernel is asked about a holder that is still there: a timer of this process's, or a peer
+/// that wakes for no reason, must not keep a waiter from finding out.
 pub(super) fn wait_for<W: Word>(
     word: W,
-    seen: u64,
+    mut seen: u64,
     holder: Identity,
     peers: &impl Peers,
     patience: &mut impl Patience,
     last: &mut LastAttempts,
 ) -> Result<Held, Refusal> {
-    let announced = seen | WAITERS;
     let slice = patience.slice();
-    if slice.is_none() {
-        last.one_more()?;
-    }
-    // Relaxed: only that somebody waits.
-    if seen != announced && word.compare_exchange(seen, announced, Relaxed, Relaxed).is_err() {
-        return Ok(Held::Perhaps);
-    }
     if let Some(slice) = slice {
-        let passed = word.sleep(announced, slice)?;
-        // Relaxed: decides only whether to ask.
-        if !passed || word.load(Relaxed) != announced {
+        let announced = seen | WAITERS;
+        // Relaxed: only that somebody waits.
+        if seen != announced && word.compare_exchange(seen, announced, Relaxed, Relaxed).is_err() {
             return Ok(Held::Perhaps);
         }
+        seen = announced;
+        word.sleep(announced, slice)?;
+        // Relaxed: decides only whether to ask.
+        if word.load(Relaxed) != announced {
+            return Ok(Held::Perhaps);
+        }
+    } else {
+        last.one_more()?;
     }
     if peers.is_dead(holder)? {
-        return Ok(Held::ByTheDead);
+        return Ok(Held::ByTheDead(seen));
     }
     match slice {
         Some(_) => Ok(Held::Perhaps),
         None => Err(Refusal::Held(holder)),
+    }
+}
+
+/// What a holder that died left for the next one, if nobody repairs: [`FREE`], or [`DIED`] and [`POISONED`].
+pub(super) fn state_left(word: u64) -> u64 {
+    // Who still waited for readers has changed nothing.
+    if word & (DRAINING | POISONED) == DRAINING { FREE } else { DIED | POISONED }
+}
+
+/// Sets or clears [`DRAINING`] in a word that `me` holds.
+pub(super) fn set_draining(word: impl Word, me: Identity, draining: bool) {
+    // Relaxed: stands for itself. It is cleared before the first change of the value, and the holder's death, after which it
+    // is read, comes later than both.
+    let mut seen = word.load(Relaxed);
+    for _ in 0..ATTEMPTS {
+        if Identity::from_bits(seen) != Some(me) {
+            return;
+        }
+        let next = if draining { seen | DRAINING } else { seen & !DRAINING };
+        match word.compare_exchange(seen, next, Relaxed, Relaxed) {
+            Ok(_) => return,
+            Err(other) => seen = other,
+        }
     }
 }
 

@@ -5,13 +5,14 @@ use super::word::{Found, POISONED};
 use crate::error::{Error, ErrorKind};
 use crate::participants::{Identity, Participant};
 use core::marker::PhantomData;
+use std::sync::MutexGuard;
 
-/// The part that a guard has in a lock. The thread that took it lets go of it: `PhantomData` keeps it there.
+/// The part that a guard has in a lock. The thread that took it lets go of it; others may look through a reference.
 pub(crate) struct Hold {
     me: Identity,
     is_poisoned: bool,
     was_panicking: bool,
-    thread: PhantomData<*const ()>,
+    thread: PhantomData<MutexGuard<'static, ()>>,
 }
 
 impl Hold {

@@ -46,7 +46,7 @@ impl<M: Writable> Word for ShmRef<'_, AtomicU64, M> {
         // The accesses on both sides are `SeqCst`, and so in one total order.
     }
 
-    fn sleep(self, expected: u64, slice: Duration) -> Result<bool> {
+    fn sleep(self, expected: u64, slice: Duration) -> Result<()> {
         // SAFETY: the lower half of a word that is aligned and mapped by the invariant of `ShmRef`.
         Ok(unsafe { futex::wait(lower_half(self), expected as u32, slice) }?)
     }

@@ -14,13 +14,13 @@
 //!    reads once more while a writer waits blocks itself, as with `std::sync::RwLock`.
 //! 2. A reader that finds the writer dead frees the word and leaves word of it ([`DIED`]): readers then find the lock
 //!    poisoned, and the next writer gets [`Found::OwnerDied`].
-//! 3. The death of a reader harms nothing and is told to nobody.
+//! 3. The death of a reader harms nothing and is told to nobody, and neither is that of a writer which still waited for
+//!    readers.
 
 use super::exclusive::{self, Held};
-use super::word::{ATTEMPTS, DIED, Found, LastAttempts, POISONED, Patience, Peers, Refusal, WAITERS, Wake, Word};
+use super::word::{ATTEMPTS, DIED, Found, LastAttempts, POISONED, Patience, Peers, Refusal, Spin, Wake, Word};
 use crate::error::{Error, ErrorKind};
 use crate::participants::Identity;
-use core::hint;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 /// The number of readers in a count.
@@ -90,21 +90,19 @@ fn read_after_writer<W: Words>(
     patience: &mut impl Patience,
 ) -> Result<Found, Refusal> {
     let writer = words.writer();
-    let mut spins = patience.spins();
+    let mut spin = Spin::new(patience);
     let mut last = LastAttempts::new();
     loop {
         count_out(count, me);
         loop {
             let seen = writer.load(Relaxed);
             let Some(holder) = Identity::from_bits(seen) else { break };
-            if spins > 0 {
-                spins -= 1;
-                hint::spin_loop();
+            if spin.pause() {
                 continue;
             }
-            if let Held::ByTheDead = exclusive::wait_for(writer, seen, holder, peers, patience, &mut last)? {
+            if let Held::ByTheDead(left) = exclusive::wait_for(writer, seen, holder, peers, patience, &mut last)? {
                 // Acquire: as in `exclusive::take`. (Release with it: who takes the word next must see what was before.)
-                if writer.compare_exchange(seen | WAITERS, DIED | POISONED, SeqCst, Relaxed).is_ok() {
+                if writer.compare_exchange(left, exclusive::state_left(left), SeqCst, Relaxed).is_ok() {
                     writer.wake(Wake::All);
                 }
             }
@@ -116,8 +114,7 @@ fn read_after_writer<W: Words>(
         if Identity::from_bits(seen).is_none() {
             return Ok(if seen & (DIED | POISONED) == 0 { Found::Whole } else { Found::Poisoned });
         }
-        spins = spins.saturating_sub(1);
-        if spins == 0
+        if spin.count()
             && patience.slice().is_none()
             && let Err(refusal) = last.one_more()
         {
@@ -142,9 +139,10 @@ fn count_in(count: impl Word, me: Identity) -> Result<(), Refusal> {
 fn count_in_among_others(count: impl Word, me: Identity, mut seen: u64) -> Result<(), Refusal> {
     for _ in 0..ATTEMPTS {
         let next = match seen & READERS {
-            // Or what a dead owner of the slot left behind, or a writer that no longer sleeps.
+            // A dead owner of the slot may have left its generation behind, a writer that no longer sleeps its mark.
             0 => generation_bits(me) + 1,
-            _ if seen & GENERATION != generation_bits(me) => generation_bits(me) + 1,
+            // A writer may still wait for that one.
+            _ if seen & GENERATION != generation_bits(me) => generation_bits(me) | seen & AWAITED | 1,
             READERS => return Err(Error::new(ErrorKind::Busy).into()),
             _ => seen + 1,
         };
@@ -207,13 +205,19 @@ pub(crate) fn write<W: Words>(
     let found =
         if exclusive::try_take(writer, me) { Found::Whole } else { exclusive::take(writer, me, peers, patience)? };
     W::Word::after_exchange();
+    let mut has_waited = false;
     for slot in 0..words.slots() {
         let Some(count) = words.count(slot) else { break };
         // SeqCst: not both this load and that in `read` can come too early. Acquire in it: pairs with the release in
         // `count_out`.
-        if count.load(SeqCst) & READERS != 0
-            && let Err(refusal) = drain(count, slot, peers, patience)
-        {
+        if count.load(SeqCst) & READERS == 0 {
+            continue;
+        }
+        if !has_waited {
+            exclusive::set_draining(writer, me, true);
+            has_waited = true;
+        }
+        if let Err(refusal) = drain(count, slot, peers, patience) {
             let left = match found {
                 Found::Whole => 0,
                 Found::Poisoned => POISONED,
@@ -223,40 +227,43 @@ pub(crate) fn write<W: Words>(
             return Err(refusal);
         }
     }
+    if has_waited {
+        exclusive::set_draining(writer, me, false);
+    }
     Ok(found)
 }
 
 /// Waits until nobody reads through this slot.
 #[cold]
 fn drain(count: impl Word, slot: u32, peers: &impl Peers, patience: &mut impl Patience) -> Result<(), Refusal> {
-    let mut spins = patience.spins();
+    let mut spin = Spin::new(patience);
     let mut last = LastAttempts::new();
     loop {
         // SeqCst: as in `write`.
         let seen = count.load(SeqCst);
         let Some(holder) = reader(slot, seen) else { return Ok(()) };
-        if spins > 0 {
-            spins -= 1;
-            hint::spin_loop();
+        if spin.pause() {
             continue;
         }
         let slice = patience.slice();
-        if slice.is_none() {
+        let mut expected = seen;
+        if let Some(slice) = slice {
+            expected |= AWAITED;
+            // Relaxed: only that a writer waits. If it fails, somebody has come or gone.
+            if seen != expected && count.compare_exchange(seen, expected, Relaxed, Relaxed).is_err() {
+                continue;
+            }
+            count.sleep(expected, slice)?;
+            // Relaxed: decides only whether to ask, whatever ended the sleep.
+            if count.load(Relaxed) != expected {
+                continue;
+            }
+        } else {
             last.one_more()?;
-        }
-        let announced = seen | AWAITED;
-        // Relaxed: only that a writer waits. If it fails, somebody has come or gone.
-        if seen != announced && count.compare_exchange(seen, announced, Relaxed, Relaxed).is_err() {
-            continue;
-        }
-        if let Some(slice) = slice
-            && !count.sleep(announced, slice)?
-        {
-            continue;
         }
         if peers.is_dead(holder)? {
             // Acquire: as in `exclusive::take`. Relaxed on failure: looked at anew.
-            _ = count.compare_exchange(announced, seen & GENERATION, Acquire, Relaxed);
+            _ = count.compare_exchange(expected, seen & GENERATION, Acquire, Relaxed);
         } else if slice.is_none() {
             return Err(Refusal::Held(holder));
         }

@@ -1,12 +1,12 @@
 //! The word that says who holds a lock, and what the algorithms need of the world around it.
 //!
 //! ```text
-//! bit  63            32 31      30     29         10..29   0..10
-//!      generation       WAITERS DIED   POISONED   0        slot + 1, or 0: nobody
+//! bit  63            32 31      30     29         28        10..28   0..10
+//!      generation       WAITERS DIED   POISONED   DRAINING  0        slot + 1, or 0: nobody
 //! ```
 //!
 //! The algorithms in [`exclusive`](super::exclusive) and [`shared`](super::shared) are written against the three traits
-//! below, so that the models of `models` run the very same code over loom's atomics.
+//! below, so that the models of `model_tests` run the very same code over loom's atomics.
 
 use crate::error::Result;
 use crate::participants::Identity;
@@ -21,6 +21,8 @@ pub(crate) const WAITERS: u64 = 1 << 31;
 pub(crate) const DIED: u64 = 1 << 30;
 /// A holder died or panicked, and nobody has said since that what the lock protects is whole.
 pub(crate) const POISONED: u64 = 1 << 29;
+/// The holder, who wants to write, waits for readers and has changed nothing.
+pub(crate) const DRAINING: u64 = 1 << 28;
 
 /// How often an exchange is tried of which nobody but this thread's own process should be in the way: a peer that scribbles
 /// must not keep it here for ever.
@@ -58,9 +60,8 @@ pub(crate) trait Word: Copy {
     /// order of such accesses. Where the accesses themselves do that, there is nothing to do.
     fn after_exchange();
 
-    /// Sleeps while the lower half is that of `expected`, for `slice` at most, and says whether that time has passed. May
-    /// return for no reason.
-    fn sleep(self, expected: u64, slice: Duration) -> Result<bool>;
+    /// Sleeps while the lower half is that of `expected`, for `slice` at most. May return for no reason.
+    fn sleep(self, expected: u64, slice: Duration) -> Result<()>;
 
     fn wake(self, how_many: Wake);
 }
@@ -77,7 +78,38 @@ pub(crate) trait Patience {
     fn slice(&mut self) -> Option<Duration>;
 
     /// How often to look before sleeping for the first time.
-    fn spins(&self) -> u32;
+    fn looks(&self) -> u32;
+}
+
+/// Looks at a word before the first sleep, with twice the pause after each: who holds the lock is not disturbed, and can take
+/// it several times before the processors exchange its cache line.
+pub(crate) struct Spin {
+    done: u32,
+    looks: u32,
+}
+
+impl Spin {
+    pub(crate) fn new(patience: &impl Patience) -> Self {
+        Self { done: 0, looks: patience.looks() }
+    }
+
+    /// Pauses, and says whether to look once more before sleeping.
+    pub(crate) fn pause(&mut self) -> bool {
+        if self.done == self.looks {
+            return false;
+        }
+        for _ in 0..1_u32 << self.done {
+            core::hint::spin_loop();
+        }
+        self.done += 1;
+        true
+    }
+
+    /// Counts a look that needed no pause; whether it was the last one.
+    pub(crate) fn count(&mut self) -> bool {
+        self.done = self.looks.min(self.done + 1);
+        self.done == self.looks
+    }
 }
 
 /// What the new holder must know.

@@ -9,12 +9,12 @@ use std::time::Duration;
 // Without FUTEX_PRIVATE_FLAG: the kernel tells words apart by file and offset, so that two processes, or a mapping for
 // writing and one for reading, mean the same word.
 
-/// Sleeps as long as the word at `word` is `expected` and nobody wakes it, for `timeout` at most; whether that has passed.
-/// May return for no reason at all, so that callers look at the word again.
+/// Sleeps as long as the word at `word` is `expected` and nobody wakes it, for `timeout` at most. May return for no
+/// reason at all, so that callers look at the word again.
 ///
 /// # Safety
 /// `word` is aligned and mapped for the call; for reading is enough.
-pub(crate) unsafe fn wait(word: *const u32, expected: u32, timeout: Duration) -> Result<bool, Failure> {
+pub(crate) unsafe fn wait(word: *const u32, expected: u32, timeout: Duration) -> Result<(), Failure> {
     let timeout = libc::timespec {
         tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: timeout.subsec_nanos() as libc::c_long,
@@ -22,8 +22,7 @@ pub(crate) unsafe fn wait(word: *const u32, expected: u32, timeout: Duration) ->
     // SAFETY: the kernel reads four bytes at `word`, mapped by the caller's word, and the private `timeout`.
     let result = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT, expected, &raw const timeout) };
     match Errno::result(result) {
-        Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
-        Err(Errno::ETIMEDOUT) => Ok(true),
+        Ok(_) | Err(Errno::EAGAIN | Errno::EINTR | Errno::ETIMEDOUT) => Ok(()),
         Err(errno) => Err(Failure { operation: "wait for a change", errno }),
     }
 }
