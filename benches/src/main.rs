@@ -1,6 +1,7 @@
 //! Measures the library against its peers, and prints one table.
 //!
-//! `cargo run --release` measures everything, `cargo run --release -- attach create` some groups.
+//! `cargo run --release` measures everything, `cargo run --release -- attach create` some groups. `-- soak` looks for torn
+//! values, and runs only by its name.
 //!
 //! Rules:
 //!
@@ -23,6 +24,7 @@ mod python;
 mod raw;
 mod report;
 mod scratch;
+mod snapshots;
 
 use report::Report;
 use std::process::ExitCode;
@@ -51,18 +53,19 @@ fn main() -> ExitCode {
 
 fn measure_all(wanted: &[&str]) -> Fallible {
     for name in wanted {
-        if groups::ALL.iter().all(|(known, _)| known != name) {
-            let known: Vec<&str> = groups::ALL.iter().map(|(name, _)| *name).collect();
+        let mut known = groups::ALL.iter().chain(groups::ON_REQUEST);
+        if known.all(|(known, _)| known != name) {
+            let known = groups::ALL.iter().chain(groups::ON_REQUEST);
+            let known: Vec<&str> = known.map(|(name, _)| *name).collect();
             return Err(format!("no group is called {name:?}; there are {}", known.join(", ")).into());
         }
     }
     let mut report = Report::start();
-    for (name, group) in groups::ALL {
-        if wanted.is_empty() || wanted.contains(name) {
-            eprintln!("measuring: {name}");
-            report.begin(name);
-            group(&mut report)?;
-        }
+    let usual = groups::ALL.iter().filter(|(name, _)| wanted.is_empty() || wanted.contains(name));
+    for (name, group) in usual.chain(groups::ON_REQUEST.iter().filter(|(name, _)| wanted.contains(name))) {
+        eprintln!("measuring: {name}");
+        report.begin(name);
+        group(&mut report)?;
     }
     report.finish();
     Ok(())

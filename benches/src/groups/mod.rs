@@ -2,6 +2,7 @@
 
 mod attach;
 mod attachers;
+mod cell;
 mod copy;
 mod create;
 mod descriptors;
@@ -13,6 +14,7 @@ mod numeric;
 mod pages;
 mod shm_list;
 mod slices;
+mod soak;
 mod wake;
 
 use crate::Fallible;
@@ -35,7 +37,11 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("shm_list", shm_list::measure),
     ("wake", wake::measure),
     ("lock", lock::measure),
+    ("cell", cell::measure),
 ];
+
+/// Those that run only if they are asked for: they take long, and are no measurements.
+pub(crate) const ON_REQUEST: &[(&str, Group)] = &[("soak", soak::measure)];
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;

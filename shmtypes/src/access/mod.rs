@@ -21,11 +21,13 @@
 pub(crate) mod atomic;
 mod candidate;
 mod lanes;
+mod registers;
 
 pub use candidate::Candidate;
 pub(crate) use lanes::{BlockBuffer, loaded, loaded_mut};
 pub use lanes::{BlockLane, Bounce};
 pub(crate) use lanes::{FloatLane32, FloatLane64, IntLane};
+pub(crate) use registers::load_whole;
 
 use core::mem::{MaybeUninit, align_of, size_of};
 
@@ -39,25 +41,15 @@ const WORD_COPY_LIMIT: usize = 64;
 #[inline(always)]
 pub(crate) unsafe fn load<T>(source: *const T) -> Candidate<T> {
     let mut private = MaybeUninit::<T>::uninit();
-    // SAFETY: the caller's word.
-    unsafe { load_into(source, &mut private) };
-    // SAFETY: `load_into` wrote all `size_of::<T>()` bytes.
-    unsafe { Candidate::from_initialized(private) }
-}
-
-/// Copies the bytes of one `T` out of shared memory, all of them, so that they are initialised.
-///
-/// # Safety
-/// As for [`load`].
-#[inline(always)]
-pub(crate) unsafe fn load_into<T>(source: *const T, private: &mut MaybeUninit<T>) {
     if size_of::<T>() <= WORD_COPY_LIMIT && !cfg!(miri) {
-        // SAFETY: the source is the caller's word; `private` is as large and as aligned.
+        // SAFETY: the source is the caller's word; `private` is a fresh `T`, so as large and as aligned.
         unsafe { copy_words::<T, Out>(private.as_mut_ptr().cast(), source.cast()) };
     } else {
         // SAFETY: as above.
         unsafe { copy_out(source.cast(), private.as_mut_ptr().cast(), size_of::<T>()) };
     }
+    // SAFETY: both branches wrote all `size_of::<T>()` bytes.
+    unsafe { Candidate::from_initialized(private) }
 }
 
 /// Copies one `T` into shared memory.

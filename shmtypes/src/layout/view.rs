@@ -6,7 +6,7 @@ use crate::access::{self, atomic};
 use crate::error::Error;
 use crate::participants::Participant;
 use core::marker::PhantomData;
-use core::mem::{MaybeUninit, size_of};
+use core::mem::size_of;
 use core::sync::atomic as core_atomic;
 use core::sync::atomic::Ordering;
 
@@ -140,13 +140,6 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, T, M> {
     pub(crate) fn writable(self) -> Option<ShmRef<'a, T, ReadWrite>> {
         // SAFETY: the invariant; a mode that is writable is `ReadWrite`.
         M::WRITABLE.then(|| unsafe { ShmRef::new(self.place, self.participant) })
-    }
-
-    /// Copies the bytes out, all of them, whatever they are.
-    #[inline(always)]
-    pub(crate) fn copy_out(self, private: &mut MaybeUninit<T>) {
-        // SAFETY: the invariant.
-        unsafe { access::load_into(self.place, private) };
     }
 
     /// As [`set`](Self::set), for large values.

@@ -166,6 +166,15 @@ impl<T: ShmValue, M: AccessMode> ShmCell<T, M> {
         self.view().load()
     }
 
+    /// The same into a place that is there already, which saves a copy of a large value where all bytes are a `T`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load). The place may have another value then, also a mixture of several.
+    #[inline]
+    pub fn load_into(&self, target: &mut T) -> Result<()> {
+        self.view().load_into(target)
+    }
+
     /// Replaces the value. Waits for other writers as long as the [lock timeout](CellOptions::lock_timeout) says, and never for
     /// readers. If somebody [waits](Self::wait_changed) for it through a handle that may write, it wakes them, which costs a
     /// system call.

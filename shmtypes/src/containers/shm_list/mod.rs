@@ -89,7 +89,8 @@ pub struct ShmList<M = ReadWrite> {
     /// How many slots there are; their records fit into the words.
     len: usize,
     lock_timeout: Option<Duration>,
-    seen: Seen,
+    /// Elsewhere, because an atomic in here would keep the compiler from holding the address of the words in a register.
+    seen: Box<Seen>,
 }
 
 impl<M> Clone for ShmList<M> {
@@ -184,7 +185,7 @@ impl<M: AccessMode> ShmList<M> {
         let header = attachment.header();
         // No truncation: the records are part of the data, which are mapped.
         let (len, lock_timeout) = (header.parameters[0] as usize, header.lock_timeout());
-        Ok(Self { words: Kept::new(attachment)?, len, lock_timeout, seen: Seen::default() })
+        Ok(Self { words: Kept::new(attachment)?, len, lock_timeout, seen: Box::default() })
     }
 
     /// The number of values, which never changes.

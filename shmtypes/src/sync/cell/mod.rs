@@ -22,6 +22,7 @@ use super::lock::hold::{self, Hold};
 use super::lock::waiting::Waiting;
 use super::lock::word::{FREE, Found, Wake};
 use super::lock::{exclusive, lower_half};
+use crate::access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{AccessMode, Candidate, Guard, Schema, ShmLayout, ShmRef, ShmValue, ShmZero, Writable, into_value};
 use crate::sys::futex;
@@ -182,7 +183,9 @@ impl<T: ShmValue, const K: usize, M: AccessMode> Buffers for ShmRef<'_, SeqCell<
 
     #[inline(always)]
     fn copy_from_buffer(self, buffer: usize, target: &mut MaybeUninit<T>) {
-        self.value(buffer).copy_out(target);
+        // SAFETY: mapped by the invariant of `ShmRef`, and aligned to eight bytes: a buffer is, by its version, and the value
+        // stands behind that.
+        unsafe { access::load_whole(self.value(buffer).as_ptr(), target) };
     }
 
     #[inline(always)]
@@ -255,20 +258,37 @@ impl<'a, T: ShmValue, const K: usize, M: AccessMode> ShmRef<'a, SeqCell<T, K>, M
     /// bytes there that are no `T`.
     #[inline]
     pub fn load(self) -> Result<T> {
-        let mut private = MaybeUninit::uninit();
-        self.read(&mut private)?;
-        // SAFETY: `read` has initialised all bytes.
-        into_value(unsafe { Candidate::from_initialized(private) })
-            .map_err(|invalid| invalid.into_error(&T::SCHEMA, None))
+        let mut losses = 0;
+        loop {
+            // Nothing but this loop sees it, so that it can stay in registers.
+            let mut private = MaybeUninit::uninit();
+            if protocol::try_read(self, &mut private) {
+                // SAFETY: it has initialised all bytes.
+                let candidate = unsafe { Candidate::from_initialized(private) };
+                return into_value(candidate).map_err(|invalid| invalid.into_error(&T::SCHEMA, None));
+            }
+            losses = protocol::lose(self, losses).ok_or_else(faster)?;
+        }
     }
 
-    /// Fills `private` with the bytes of one store, and returns its number.
-    #[inline(always)]
-    fn read(self, private: &mut MaybeUninit<T>) -> Result<u64> {
-        match protocol::try_read(self, private) {
-            Some(number) => Ok(number),
-            None => protocol::read_on(self, private).ok_or_else(faster),
+    /// The same into a place that is there already, which saves a copy of a large value where all bytes are a `T`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load). The place may have another value then, also a mixture of several.
+    #[inline]
+    pub fn load_into(self, target: &mut T) -> Result<()> {
+        if !T::ANY_BITS {
+            *target = self.load()?;
+            return Ok(());
         }
+        // SAFETY: of the same layout, and borrowed exclusively. Nothing but initialised bytes gets there, any of which
+        // are a `T` (contract of `ANY_BITS`).
+        let private = unsafe { &mut *core::ptr::from_mut(target).cast::<MaybeUninit<T>>() };
+        let mut losses = 0;
+        while !protocol::try_read(self, private) {
+            losses = protocol::lose(self, losses).ok_or_else(faster)?;
+        }
+        Ok(())
     }
 
     /// How many stores there have been, to be given to [`wait_changed`](Self::wait_changed).

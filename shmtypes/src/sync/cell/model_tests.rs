@@ -106,9 +106,11 @@ impl<S: Seed> View<'_, S> {
 
     fn read(self) -> Option<(u64, u64)> {
         let mut value = [0, 0];
-        let number = try_read(self, &mut value)?;
+        if !try_read(self, &mut value) {
+            return None;
+        }
         assert_eq!(value[0], value[1], "torn");
-        Some((number, value[0]))
+        Some((self.found.get(), value[0]))
     }
 
     fn write(self, value: u64) {

@@ -70,31 +70,31 @@ const fn being_written(number: u64) -> u64 {
     complete(number) | 1
 }
 
-/// Copies the current value out, and returns the number of its store; `None` if stores were faster.
+/// Copies the current value out; `false` if stores were faster.
 #[inline(always)]
-pub(crate) fn try_read<B: Buffers>(buffers: B, target: &mut B::Private) -> Option<u64> {
+pub(crate) fn try_read<B: Buffers>(buffers: B, target: &mut B::Private) -> bool {
     // Acquire: pairs with the release in `write`, so that the bytes of this store, or newer ones, are there to be read.
     let number = buffers.current(Ordering::Acquire);
     let buffer = buffer_of::<B>(number);
     buffers.copy_from_buffer(buffer, target);
     // Pairs with the release fence in `write`: with a byte of a newer store comes its mark.
     B::fence(Ordering::Acquire);
-    (buffers.version_of(buffer, Ordering::Relaxed) == complete(number)).then_some(number)
+    buffers.version_of(buffer, Ordering::Relaxed) == complete(number)
 }
 
-/// The same, until it succeeds or has lost often enough. Looks before it copies, so that large values cost nothing where
-/// the words contradict each other.
+/// What a reader does that has lost, after `losses` others: waits until another try may succeed, and returns how many losses
+/// there are then; `None` if there were enough. Looks before anything is copied, so that large values cost nothing where the
+/// words contradict each other.
 #[cold]
-pub(crate) fn read_on<B: Buffers>(buffers: B, target: &mut B::Private) -> Option<u64> {
-    for _ in 1..LOSSES {
+#[inline(never)]
+pub(crate) fn lose<B: Buffers>(buffers: B, losses: u32) -> Option<u32> {
+    for losses in losses + 1..LOSSES {
+        core::hint::spin_loop();
         // Relaxed: decides only whether to try.
         let number = buffers.current(Ordering::Relaxed);
         if buffers.version_of(buffer_of::<B>(number), Ordering::Relaxed) == complete(number) {
-            if let Some(number) = try_read(buffers, target) {
-                return Some(number);
-            }
+            return Some(losses);
         }
-        core::hint::spin_loop();
     }
     None
 }
