@@ -229,8 +229,7 @@ impl<'a, M: AccessMode> Slot<'a, M> {
     #[inline(always)]
     fn number(self) -> Option<ValueRef<'static>> {
         let mut glance = Glance::default();
-        protocol::try_read(Numbers(self), &mut glance)?;
-        glance.number()
+        if protocol::try_read(Numbers(self), &mut glance) { glance.number() } else { None }
     }
 
     #[inline(always)]
@@ -308,17 +307,18 @@ impl<'a, M: AccessMode> Slot<'a, M> {
 /// Fills `target` with one store.
 #[inline(always)]
 fn read<B: Buffers>(buffers: B, target: &mut B::Private, index: usize) -> Result<()> {
-    match protocol::try_read(buffers, target) {
-        Some(_) => Ok(()),
-        None => read_on(buffers, target, index),
-    }
+    if protocol::try_read(buffers, target) { Ok(()) } else { read_on(buffers, target, index) }
 }
 
 #[cold]
 fn read_on<B: Buffers>(buffers: B, target: &mut B::Private, index: usize) -> Result<()> {
     for _ in 0..ROUNDS {
-        if protocol::read_on(buffers, target).is_some() {
-            return Ok(());
+        let mut losses = 0;
+        while let Some(more) = protocol::lose(buffers, losses) {
+            losses = more;
+            if protocol::try_read(buffers, target) {
+                return Ok(());
+            }
         }
         // With two areas, a writer that does nothing but store is in the way of half of all reads.
         std::thread::yield_now();

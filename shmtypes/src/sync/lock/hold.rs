@@ -55,7 +55,7 @@ pub(crate) fn found<G>(found: Found, guard: G) -> LockResult<G> {
 
 /// This process's part in the locks of the segment that a view belongs to.
 #[inline(always)]
-pub(crate) fn participant<'a>(participant: Option<&'a Participant>) -> Result<(&'a Participant, Identity), Error> {
+pub(crate) fn participant(participant: Option<&Participant>) -> Result<(&Participant, Identity), Error> {
     let Some(participant) = participant else { return Err(no_slots()) };
     Ok((participant, participant.registered()?))
 }
