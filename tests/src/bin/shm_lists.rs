@@ -72,7 +72,7 @@ fn scribble(path: &str, seed: u64) {
     while !OVER.load(Relaxed) {
         let value = match random() % 4 {
             0 => random(),
-            1 => random() % 8 | (random() % 64) << 32,
+            1 => (random() % 8) | ((random() % 64) << 32),
             2 => 1 << (random() % 64),
             _ => random() % (2 * data.words),
         };
