@@ -5,13 +5,14 @@
 //! [`try_take`] makes no system call, and neither does letting go of a lock that nobody waits for.
 //!
 //! 1. Only a holder whose death the kernel confirms loses the lock. One that is stopped keeps it.
-//! 2. Who takes over from a dead holder gets [`Found::OwnerDied`], and from that exchange on the word is poisoned: should
-//!    the new holder die too, the next one is told again.
-//! 3. A word that somebody scribbled on means something, whatever it is: nobody, a dead holder, or a live one whom
+//! 2. Who takes over from a dead holder that was inside gets [`Found::OwnerDied`], and from that exchange on the word is
+//!    poisoned: should the new holder die too, the next one is told again.
+//! 3. A holder that has not begun says so by [`ENTERING`]: its death is told to nobody, and what it knew is not lost.
+//! 4. A word that somebody scribbled on means something, whatever it is: nobody, a dead holder, or a live one whom
 //!    waiters wait for until their time is up. Only the holder that the word names can let go of it.
 
 use super::word::{
-    ATTEMPTS, DIED, DRAINING, FREE, Found, LastAttempts, POISONED, Patience, Peers, Refusal, Spin, WAITERS, Wake, Word,
+    ATTEMPTS, ENTERING, FREE, Found, LastAttempts, POISONED, Patience, Peers, Refusal, Spin, WAITERS, Wake, Word,
 };
 use crate::participants::Identity;
 use core::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
@@ -38,14 +39,9 @@ pub(crate) fn take<W: Word>(
     loop {
         let seen = word.load(Relaxed);
         let Some(holder) = Identity::from_bits(seen) else {
-            let found = match seen {
-                seen if seen & DIED != 0 => Found::OwnerDied,
-                seen if seen & POISONED != 0 => Found::Poisoned,
-                _ => Found::Whole,
-            };
-            let poisoned = if found == Found::Whole { 0 } else { POISONED };
+            let found = Found::in_free(seen);
             // Acquire: as in `try_take`.
-            if word.compare_exchange(seen, mine | poisoned, SeqCst, Relaxed).is_ok() {
+            if word.compare_exchange(seen, mine | found.left() & POISONED, SeqCst, Relaxed).is_ok() {
                 return Ok(found);
             }
             if patience.slice().is_none() {
@@ -57,12 +53,10 @@ pub(crate) fn take<W: Word>(
             continue;
         }
         if let Held::ByTheDead(left) = wait_for(word, seen, holder, peers, patience, &mut last)? {
-            let (found, poisoned) = match state_left(left) {
-                FREE => (Found::Whole, 0),
-                _ => (Found::OwnerDied, POISONED),
-            };
+            let found = Found::after_death(left);
+            let next = me.to_bits() | found.left() & POISONED | WAITERS;
             // Acquire: what the dead holder wrote came before its end, which the kernel has confirmed.
-            if word.compare_exchange(left, me.to_bits() | poisoned | WAITERS, SeqCst, Relaxed).is_ok() {
+            if word.compare_exchange(left, next, SeqCst, Relaxed).is_ok() {
                 return Ok(found);
             }
         }
@@ -115,30 +109,8 @@ pub(super) fn wait_for<W: Word>(
     }
 }
 
-/// What a holder that died left for the next one, if nobody repairs: [`FREE`], or [`DIED`] and [`POISONED`].
-pub(super) fn state_left(word: u64) -> u64 {
-    // Who still waited for readers has changed nothing.
-    if word & (DRAINING | POISONED) == DRAINING { FREE } else { DIED | POISONED }
-}
-
-/// Sets or clears [`DRAINING`] in a word that `me` holds.
-pub(super) fn set_draining(word: impl Word, me: Identity, draining: bool) {
-    // Relaxed: stands for itself. It is cleared before the first change of the value, and the holder's death, after which it
-    // is read, comes later than both.
-    let mut seen = word.load(Relaxed);
-    for _ in 0..ATTEMPTS {
-        if Identity::from_bits(seen) != Some(me) {
-            return;
-        }
-        let next = if draining { seen | DRAINING } else { seen & !DRAINING };
-        match word.compare_exchange(seen, next, Relaxed, Relaxed) {
-            Ok(_) => return,
-            Err(other) => seen = other,
-        }
-    }
-}
-
-/// Lets go of a word that `me` holds. `left` says what the next holder must know: nothing, [`POISONED`], or [`DIED`] with it.
+/// Lets go of a word that `me` holds. `left` says what the next holder must know: nothing, [`POISONED`], or
+/// [`DIED`](super::word::DIED) with it.
 #[inline(always)]
 pub(crate) fn release(word: impl Word, me: Identity, left: u64, how_many: Wake) {
     let usual = me.to_bits() | left & POISONED;
@@ -164,6 +136,22 @@ fn release_awaited(word: impl Word, me: Identity, left: u64, how_many: Wake, mut
                 return;
             }
             Err(other) => seen = other,
+        }
+    }
+}
+
+/// Says of a word that `me` holds whether the holder is still entering; `found` as it was when it took the word.
+#[cold]
+pub(super) fn set_entering(word: impl Word, me: Identity, found: Found, is_entering: bool) {
+    let inside = me.to_bits() | found.left() & POISONED;
+    let entering = me.to_bits() | found.left() | ENTERING;
+    let (mut seen, next) = if is_entering { (inside, entering) } else { (entering, inside) };
+    for _ in 0..ATTEMPTS {
+        // Relaxed: counts only if this process dies, and then the kernel orders what came before.
+        match word.compare_exchange(seen, next | seen & WAITERS, Relaxed, Relaxed) {
+            Err(other) if Identity::from_bits(other) == Some(me) => seen = other,
+            // Otherwise as in `release_awaited`.
+            _ => return,
         }
     }
 }

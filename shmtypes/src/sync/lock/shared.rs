@@ -102,7 +102,7 @@ fn read_after_writer<W: Words>(
             }
             if let Held::ByTheDead(left) = exclusive::wait_for(writer, seen, holder, peers, patience, &mut last)? {
                 // Acquire: as in `exclusive::take`. (Release with it: who takes the word next must see what was before.)
-                if writer.compare_exchange(left, exclusive::state_left(left), SeqCst, Relaxed).is_ok() {
+                if writer.compare_exchange(left, Found::after_death(left).left(), SeqCst, Relaxed).is_ok() {
                     writer.wake(Wake::All);
                 }
             }
@@ -205,7 +205,7 @@ pub(crate) fn write<W: Words>(
     let found =
         if exclusive::try_take(writer, me) { Found::Whole } else { exclusive::take(writer, me, peers, patience)? };
     W::Word::after_exchange();
-    let mut has_waited = false;
+    let mut is_entering = false;
     for slot in 0..words.slots() {
         let Some(count) = words.count(slot) else { break };
         // SeqCst: not both this load and that in `read` can come too early. Acquire in it: pairs with the release in
@@ -213,22 +213,17 @@ pub(crate) fn write<W: Words>(
         if count.load(SeqCst) & READERS == 0 {
             continue;
         }
-        if !has_waited {
-            exclusive::set_draining(writer, me, true);
-            has_waited = true;
+        if !is_entering {
+            exclusive::set_entering(writer, me, found, true);
+            is_entering = true;
         }
         if let Err(refusal) = drain(count, slot, peers, patience) {
-            let left = match found {
-                Found::Whole => 0,
-                Found::Poisoned => POISONED,
-                Found::OwnerDied => POISONED | DIED,
-            };
-            exclusive::release(writer, me, left, Wake::All);
+            exclusive::release(writer, me, found.left(), Wake::All);
             return Err(refusal);
         }
     }
-    if has_waited {
-        exclusive::set_draining(writer, me, false);
+    if is_entering {
+        exclusive::set_entering(writer, me, found, false);
     }
     Ok(found)
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bit  63            32 31      30     29         28        10..28   0..10
-//!      generation       WAITERS DIED   POISONED   DRAINING  0        slot + 1, or 0: nobody
+//!      generation       WAITERS DIED   POISONED   ENTERING  0        slot + 1, or 0: nobody
 //! ```
 //!
 //! The algorithms in [`exclusive`](super::exclusive) and [`shared`](super::shared) are written against the three traits
@@ -21,8 +21,9 @@ pub(crate) const WAITERS: u64 = 1 << 31;
 pub(crate) const DIED: u64 = 1 << 30;
 /// A holder died or panicked, and nobody has said since that what the lock protects is whole.
 pub(crate) const POISONED: u64 = 1 << 29;
-/// The holder, who wants to write, waits for readers and has changed nothing.
-pub(crate) const DRAINING: u64 = 1 << 28;
+/// The holder has taken the word and waits for readers: it has changed nothing yet. What it knows of its predecessors
+/// stands beside it, as in a word that nobody holds.
+pub(crate) const ENTERING: u64 = 1 << 28;
 
 /// How often an exchange is tried of which nobody but this thread's own process should be in the way: a peer that scribbles
 /// must not keep it here for ever.
@@ -121,6 +122,32 @@ pub(crate) enum Found {
     OwnerDied,
     /// Somebody died or panicked before, and nobody has repaired.
     Poisoned,
+}
+
+impl Found {
+    /// What a word says that nobody holds.
+    #[inline(always)]
+    pub(super) fn in_free(word: u64) -> Self {
+        match word {
+            word if word & DIED != 0 => Self::OwnerDied,
+            word if word & POISONED != 0 => Self::Poisoned,
+            _ => Self::Whole,
+        }
+    }
+
+    /// What a word says whose holder is dead.
+    pub(super) fn after_death(word: u64) -> Self {
+        if word & ENTERING != 0 { Self::in_free(word) } else { Self::OwnerDied }
+    }
+
+    /// How a word is left to the next holder by one that has changed nothing.
+    pub(super) fn left(self) -> u64 {
+        match self {
+            Self::Whole => 0,
+            Self::OwnerDied => POISONED | DIED,
+            Self::Poisoned => POISONED,
+        }
+    }
 }
 
 /// Why a lock was not taken.
