@@ -54,7 +54,7 @@
 //! |---|---|
 //! | a process ends, in whatever way | its attachments end with it; the last one out removes an `UntilLastDetach` segment, or after a kill [`reap`] does |
 //! | a creator is killed | no segment, or a complete one |
-//! | a writer is killed | the element or range that it was copying may be half written |
+//! | a writer is killed | the element or range that it was copying may be half written; a [`ShmCell`] has its old value or its new one |
 //! | a process is killed before it notifies | who [waits](ShmArray::wait_changed) gets [`ErrorKind::TimedOut`] at the deadline; if it was killed in the middle of it, the others wake within 50 ms |
 //! | a peer writes nonsense | wrong values, or [`ErrorKind::InvalidValue`] |
 //! | somebody removes the file | attached processes go on; nobody can join |
@@ -72,7 +72,7 @@
 //! | `serde` | handles of [`compat`] as their names, attached again when deserialised |
 //!
 //! Linux only. There is no async interface: calls block for microseconds at most but for creating and prefaulting large
-//! segments, and for those that wait ([`ShmArray::wait_changed`], [`ShmEvent`]), which belong on a blocking thread
+//! segments, and for those that wait ([`ShmArray::wait_changed`], [`ShmCell::wait_changed`], [`ShmEvent`]), which belong on a blocking thread
 //! (`spawn_blocking`).
 #![warn(missing_docs, unreachable_pub)]
 

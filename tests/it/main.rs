@@ -1,6 +1,7 @@
 //! Integration tests over the public interface, with real second processes.
 
 mod bad_input;
+mod cells;
 mod life;
 mod limits;
 mod lists;

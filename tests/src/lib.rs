@@ -1,5 +1,6 @@
 //! What the integration tests share: properties over arbitrary bytes, scratch names, peer processes and changed worlds.
 
+pub mod cells;
 pub mod folder;
 pub mod life;
 pub mod locks;

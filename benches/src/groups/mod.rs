@@ -36,8 +36,8 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("list", list::measure),
     ("shm_list", shm_list::measure),
     ("wake", wake::measure),
-    ("lock", lock::measure),
     ("cell", cell::measure),
+    ("lock", lock::measure),
 ];
 
 /// Those that run only if they are asked for: they take long, and are no measurements.

@@ -61,7 +61,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// gives wrong values or an `Err`, until somebody stores again.
 pub struct ShmCell<T: ShmValue, M = ReadWrite> {
     value: Kept<SeqCell<T>, M>,
-    seen: Seen,
+    /// Elsewhere, as in an array.
+    seen: Box<Seen>,
 }
 
 impl<T: ShmValue, M> Clone for ShmCell<T, M> {
@@ -146,7 +147,7 @@ impl<T: ShmValue> ShmCell<T> {
 impl<T: ShmValue, M: AccessMode> ShmCell<T, M> {
     /// `attachment` holds one cell like ours: its creator or the check when attaching saw to that.
     fn adopt(attachment: Attachment) -> Result<Self> {
-        Ok(Self { value: Kept::new(attachment)?, seen: Seen::default() })
+        Ok(Self { value: Kept::new(attachment)?, seen: Box::default() })
     }
 
     /// The view of the cell, with more ways of storing: without waiting for other writers, and until a deadline.

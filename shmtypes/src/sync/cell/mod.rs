@@ -81,7 +81,7 @@ pub struct SeqCell<T, const K: usize = 4> {
     lock: AtomicU64,
     /// How many stores there were.
     current: AtomicU64,
-    /// Who waits for a change says so here; see [`change`].
+    /// Who waits for a change asks here to be woken; see [`change`].
     changed: AtomicU32,
     reserved: u32,
     buffers: [Buffer<T>; K],
