@@ -210,8 +210,17 @@ pub enum ErrorKind {
         /// What should stand there.
         expected: &'static str,
     },
-    /// A `ShareableList` cannot be read, changed or made.
+    /// A list cannot be read, changed or made.
     List(ListError),
+    /// The value of a list is of another kind than the call needs.
+    WrongKind {
+        /// The position of the value.
+        index: usize,
+        /// What it is: `"str"`, `"None"`, …
+        found: &'static str,
+        /// What it would have to be.
+        expected: &'static str,
+    },
     /// The bytes are no pickle of a `SharedMemory` or `ShareableList`.
     Pickle(PickleError),
     /// The directory for segments is missing.
@@ -333,6 +342,7 @@ impl Error {
             | K::WrongContainer { .. }
             | K::LayoutMismatch { .. }
             | K::Strided { .. }
+            | K::WrongKind { .. }
             | K::Unnamed => Fault::Caller,
             K::NotFound
             | K::AlreadyExists { .. }
@@ -381,6 +391,7 @@ impl Error {
             K::PermissionDenied { .. } | K::Untrusted { .. } => "PermissionError",
             K::InvalidBlockName(error) => error.on_attach().class(),
             K::OutOfRange { .. } => "IndexError",
+            K::WrongKind { .. } => "TypeError",
             K::List(error) => error.python_exception(),
             K::SizeOverflow { .. } => "OverflowError",
             // What glibc does not open, or the kernel does not map; an empty file Python refuses itself.
@@ -540,6 +551,7 @@ impl fmt::Display for ErrorKind {
                 write!(f, "{found:#x} is not {expected}")
             }
             Self::List(error) => error.fmt(f),
+            Self::WrongKind { index, found, expected } => write!(f, "value {index} is {found}, not {expected}"),
             Self::Pickle(error) => error.fmt(f),
             Self::NoDirectory { path } => write!(f, "there is no directory {path:?}"),
             Self::NoSpace { needed, available } => {
@@ -607,6 +619,7 @@ impl From<Error> for std::io::Error {
             | ErrorKind::InvalidOptions { .. }
             | ErrorKind::OutOfRange { .. }
             | ErrorKind::ShapeMismatch { .. }
+            | ErrorKind::WrongKind { .. }
             | ErrorKind::SizeOverflow { .. } => Io::InvalidInput,
             ErrorKind::List(
                 ListError::OutOfRange { .. }

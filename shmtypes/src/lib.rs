@@ -91,8 +91,8 @@ pub mod sync;
 mod sys;
 
 pub use containers::{
-    Appender, ArrayOptions, BoxOptions, CellOptions, FollowUntil, Followed, Follower, Iter, Number, ShmArray, ShmBox,
-    ShmCell, ShmVec, VecIter, VecOptions,
+    Appender, ArrayOptions, BoxOptions, CellOptions, FollowUntil, Followed, Follower, Iter, ListIter, ListOptions,
+    Number, ShmArray, ShmBox, ShmCell, ShmList, ShmVec, ValueKind, VecIter, VecOptions,
 };
 pub use error::{Error, ErrorKind, Fault, Result};
 pub use layout::{

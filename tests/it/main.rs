@@ -8,6 +8,7 @@ mod lists;
 mod locks;
 mod peers;
 mod regressions;
+mod shm_lists;
 mod vecs;
 mod waits;
 

@@ -8,6 +8,9 @@ pub mod peer;
 pub mod props;
 pub mod python;
 pub mod scratch;
+pub mod shm_lists;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub mod single_step;
 pub mod stores;
 pub mod tour;
 pub mod trace;

@@ -12,6 +12,7 @@ mod list;
 mod lock;
 mod numeric;
 mod pages;
+mod shm_list;
 mod slices;
 mod soak;
 mod vec;
@@ -34,6 +35,7 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("descriptors", descriptors::measure),
     ("pages", pages::measure),
     ("list", list::measure),
+    ("shm_list", shm_list::measure),
     ("wake", wake::measure),
     ("cell", cell::measure),
     ("vec", vec::measure),

@@ -97,6 +97,11 @@ impl Draft {
         &self.header
     }
 
+    /// Sets the numbers whose meaning the container defines.
+    pub(crate) fn set_parameters(&mut self, parameters: [u64; 8]) {
+        self.header.parameters = parameters;
+    }
+
     pub(crate) fn map_mut(&mut self) -> &mut Map {
         &mut self.map
     }

@@ -4,6 +4,8 @@
 //! code: bounds are checked here, against private numbers.
 #![allow(unsafe_code, reason = "calls the access module under the invariant of Elements")]
 
+mod words;
+
 use super::attachment::Attachment;
 use crate::access::{self, BlockBuffer, BlockLane, Candidate};
 use crate::error::{Error, ErrorKind, Result};

@@ -8,7 +8,7 @@
 //!     14     2  header bytes         384
 //!     16     4  required features    a reader that does not know a bit must not attach; 2: participant slots
 //!     20     4  optional features    1: huge pages granted, 2: huge pages refused
-//!     24     4  container            1 array, 2 vec, 4 cell, 5 box
+//!     24     4  container            1 array, 2 vec, 3 list, 4 cell, 5 box
 //!     28     1  pointer width        in bytes, for people
 //!     29     1  persist              0 until last detach, 1 keep
 //!     30     2  reserved
@@ -115,6 +115,8 @@ pub enum Container {
     Array,
     /// [`ShmVec`](crate::ShmVec)
     Vec,
+    /// [`ShmList`](crate::ShmList)
+    List,
     /// [`ShmCell`](crate::ShmCell)
     Cell,
     /// [`ShmBox`](crate::ShmBox)
@@ -128,6 +130,7 @@ impl Container {
         match self {
             Self::Array => 1,
             Self::Vec => 2,
+            Self::List => 3,
             Self::Cell => 4,
             Self::Box => 5,
             Self::Unknown(number) => number,
@@ -138,6 +141,7 @@ impl Container {
         match number {
             1 => Self::Array,
             2 => Self::Vec,
+            3 => Self::List,
             4 => Self::Cell,
             5 => Self::Box,
             number => Self::Unknown(number),
@@ -150,6 +154,7 @@ impl Container {
         match self {
             Self::Array => "ShmArray",
             Self::Vec => "ShmVec",
+            Self::List => "ShmList",
             Self::Cell => "ShmCell",
             Self::Box => "ShmBox",
             Self::Unknown(_) => "container unknown to this program",

@@ -16,7 +16,7 @@
 //!    a change and its waking keeps nobody asleep.
 //! 2. Nothing in shared memory is believed: whatever a peer writes there, a wait ends by its deadline.
 
-mod cell;
+pub(crate) mod cell;
 mod deadline;
 mod event;
 mod lease;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use shmtypes::compat::{List, pickle};
 use shmtypes::{Fault, Persist, ShmArray, ShmLayout};
 use shmtypes_tests::folder::Folder;
-use shmtypes_tests::props;
+use shmtypes_tests::{props, shm_lists};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -311,8 +311,12 @@ proptest! {
 #[test]
 fn the_corpora_of_lists_and_pickles_hold_their_properties() {
     type Property = fn(&[u8]);
-    let targets: [(&str, Property); 3] =
-        [("list_decode", props::list_bytes), ("list_edit", props::list_edits), ("pickle", props::pickle_bytes)];
+    let targets: [(&str, Property); 4] = [
+        ("list_decode", props::list_bytes),
+        ("list_edit", props::list_edits),
+        ("pickle", props::pickle_bytes),
+        ("shm_list", shm_lists::any_bytes),
+    ];
     for (target, property) in targets {
         for (_, bytes) in corpus(target) {
             property(&bytes);
@@ -340,7 +344,7 @@ fn every_fuzz_target_has_a_corpus() {
         assert!(!corpus(target).is_empty());
         found += 1;
     }
-    assert_eq!(found, 5, "another target: replay its corpus here too");
+    assert_eq!(found, 6, "another target: replay its corpus here too");
 }
 
 /// The files of a corpus below fuzz/corpus.

@@ -9,7 +9,7 @@
 #![allow(unsafe_code, reason = "implements the unsafe layout traits, and projects to the parts of the type")]
 
 mod change;
-mod protocol;
+pub(crate) mod protocol;
 
 #[cfg(test)]
 mod model_tests;
