@@ -122,7 +122,7 @@ impl Child {
         assert_eq!(waitpid(pid, None).unwrap(), WaitStatus::Exited(pid, 0));
     }
 
-    fn is_killed(self) {
+    fn end_by_sigkill(self) {
         kill(self.pid, Signal::SIGKILL).unwrap();
         assert_eq!(waitpid(self.pid, None).unwrap(), WaitStatus::Signaled(self.pid, Signal::SIGKILL, false));
     }
@@ -241,7 +241,7 @@ fn a_slot_dies_with_its_process_while_forked_children_live() {
             let mut talk = talk.take().unwrap();
             let there = talk.hear();
             assert!(!is_dead(&first, held));
-            parent.is_killed();
+            parent.end_by_sigkill();
             talk.say("are you there?");
             assert_eq!(talk.hear(), "still there");
             assert!(is_dead(&first, held));
@@ -446,10 +446,10 @@ fn a_descriptor_that_somebody_closed_is_no_proof_of_death() {
                 if reuse {
                     let other = Name::new(3);
                     let other = other.create().unwrap();
-                    // SAFETY: both are open.
-                    assert!(
-                        unsafe { nix::libc::dup2(participant(&other).file().descriptor().as_raw_fd(), number) } >= 0
-                    );
+                    let source = participant(&other).file().descriptor().as_raw_fd();
+                    // SAFETY: both are open; this child never uses the old one again but in error.
+                    let number = unsafe { nix::libc::dup2(source, number) };
+                    assert!(number >= 0);
                     std::mem::forget(other);
                 } else {
                     // SAFETY: closes what this process never uses again but in error.
@@ -561,7 +561,7 @@ fn unnamed_segments_have_slots_too() {
         });
         let held = other.line.hear_identity();
         assert!(!is_dead(&first, held));
-        other.is_killed();
+        other.end_by_sigkill();
         assert!(is_dead(&first, held));
         std::mem::forget(name);
     });
@@ -577,7 +577,7 @@ fn what_nobody_is_attached_to_stays_as_it_was_found() {
             line.wait_for_the_end();
         });
         assert_eq!(creator.line.hear(), "1");
-        creator.is_killed();
+        creator.end_by_sigkill();
         let orphan = Directory::open(&name.path(), Access::ReadWrite).unwrap();
         assert!(orphan.lock(LockBytes::slot(0), Lock::Exclusive).unwrap());
         assert_eq!(*name.open().unwrap_err().kind(), ErrorKind::SlotsExhausted { slots: 1 });
