@@ -120,7 +120,7 @@ impl Child {
         assert_eq!(waitpid(pid, None).unwrap(), WaitStatus::Exited(pid, 0));
     }
 
-    fn is_killed(self) {
+    fn killed(self) {
         kill(self.pid, Signal::SIGKILL).unwrap();
         assert_eq!(waitpid(self.pid, None).unwrap(), WaitStatus::Signaled(self.pid, Signal::SIGKILL, false));
     }
@@ -239,7 +239,7 @@ fn a_slot_dies_with_its_process_while_forked_children_live() {
             let mut talk = talk.take().unwrap();
             let there = talk.hear();
             assert!(!is_dead(&first, held));
-            parent.is_killed();
+            parent.killed();
             talk.say("are you there?");
             assert_eq!(talk.hear(), "still there");
             assert!(is_dead(&first, held));
@@ -435,10 +435,10 @@ fn a_descriptor_that_somebody_closed_is_no_proof_of_death() {
                 if reuse {
                     let other = Name::new(3);
                     let other = other.create().unwrap();
+                    let another = participant(&other).file().descriptor().as_raw_fd();
                     // SAFETY: both are open.
-                    assert!(
-                        unsafe { nix::libc::dup2(participant(&other).file().descriptor().as_raw_fd(), number) } >= 0
-                    );
+                    let outcome = unsafe { nix::libc::dup2(another, number) };
+                    assert!(outcome >= 0);
                     std::mem::forget(other);
                 } else {
                     // SAFETY: closes what this process never uses again but in error.
@@ -522,7 +522,7 @@ fn unnamed_segments_have_slots_too() {
         });
         let held = other.line.hear_identity();
         assert!(!is_dead(&first, held));
-        other.is_killed();
+        other.killed();
         assert!(is_dead(&first, held));
         std::mem::forget(name);
     });
@@ -538,7 +538,7 @@ fn what_nobody_is_attached_to_stays_as_it_was_found() {
             line.wait_for_the_end();
         });
         assert_eq!(creator.line.hear(), "1");
-        creator.is_killed();
+        creator.killed();
         let orphan = Directory::open(&name.path(), Access::ReadWrite).unwrap();
         assert!(orphan.lock(LockBytes::slot(0), Lock::Exclusive).unwrap());
         assert_eq!(*name.open().unwrap_err().kind(), ErrorKind::SlotsExhausted { slots: 1 });

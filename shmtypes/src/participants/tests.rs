@@ -220,7 +220,7 @@ fn the_number_of_slots_and_the_time_are_recorded_and_checked() {
     for (slots, (given, expected)) in [1, 2, 3, 64, 1000, MAX_SLOTS].into_iter().zip(times) {
         let mut name = Name::new(slots);
         name.0.lock_timeout = given;
-        let attachments = [name.create().unwrap(), name.open().map_or_else(|_| name.open_read_only().unwrap(), |a| a)];
+        let attachments = [name.create().unwrap(), name.open().unwrap_or_else(|_| name.open_read_only().unwrap())];
         for attachment in &attachments {
             let header = attachment.header();
             assert_eq!((header.slot_count, header.lock_timeout()), (slots, expected));
