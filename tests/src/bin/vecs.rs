@@ -44,7 +44,7 @@ fn grow(name: &str) {
     say(&format!("appending {}", appender.took_over()));
     loop {
         let at = appender.len();
-        let outcome = if at % 3 == 0 {
+        let outcome = if at.is_multiple_of(3) {
             let batch: Vec<u64> =
                 (0..BATCH).map(|place| Grown { index: at + place, place: place + 1 }.to_bits()).collect();
             appender.extend_from_slice(&batch)
@@ -70,7 +70,7 @@ fn renew(name: &str, generations: u64) {
         for index in 0..(generation as usize % appender.capacity()) {
             appender.push(Renewed { generation, index }.to_words()).expect("push");
         }
-        if generation % 5 == 0 {
+        if generation.is_multiple_of(5) {
             appender.flush().expect("tell");
         }
     }
