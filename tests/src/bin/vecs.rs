@@ -70,7 +70,7 @@ fn renew(name: &str, generations: u64) {
         for index in 0..(generation as usize % appender.capacity()) {
             appender.push(Renewed { generation, index }.to_words()).expect("push");
         }
-        if generation % 5 == 0 {
+        if generation.is_multiple_of(5) {
             appender.flush().expect("tell");
         }
     }

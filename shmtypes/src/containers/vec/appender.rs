@@ -4,7 +4,7 @@ use super::ShmVec;
 use super::control::{Control, Parts};
 use super::publication::{self, State};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{ReadWrite, ShmLayout, ShmRef, ShmValue, Writable};
+use crate::layout::{AccessMode, ReadWrite, ShmLayout, ShmRef, ShmValue, Writable};
 use crate::segment::elements::Elements;
 use crate::sync::lock::waiting::Waiting;
 use crate::sync::{Deadline, Lease};
@@ -41,7 +41,8 @@ pub struct Appender<'a, T: ShmLayout, M: Writable = ReadWrite> {
     stays: PhantomData<*const ()>,
 }
 
-impl<T: ShmLayout, M: Writable> ShmVec<T, M> {
+/// Changing. Needs a handle that may write.
+impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
     /// Takes the right to append, waiting for whoever has it: as long as the segment says, 30 seconds unless its creator
     /// [said otherwise](super::VecOptions::lock_timeout).
     ///
@@ -49,7 +50,10 @@ impl<T: ShmLayout, M: Writable> ShmVec<T, M> {
     /// [`ErrorKind::LockTimedOut`] if a living process, or another thread of this one, keeps it for so long;
     /// [`ErrorKind::SlotsExhausted`] in a forked child for which there is no participant slot; [`ErrorKind::Strided`] if the
     /// segment's type has further fields, which would stay as they are.
-    pub fn appender(&self) -> Result<Appender<'_, T, M>> {
+    pub fn appender(&self) -> Result<Appender<'_, T, M>>
+    where
+        M: Writable,
+    {
         self.take(None)
     }
 
@@ -57,7 +61,10 @@ impl<T: ShmLayout, M: Writable> ShmVec<T, M> {
     ///
     /// # Errors
     /// As [`appender`](Self::appender).
-    pub fn appender_until(&self, deadline: impl Into<Deadline>) -> Result<Appender<'_, T, M>> {
+    pub fn appender_until(&self, deadline: impl Into<Deadline>) -> Result<Appender<'_, T, M>>
+    where
+        M: Writable,
+    {
         self.take(Some(Waiting::Until(deadline.into())))
     }
 
@@ -65,14 +72,20 @@ impl<T: ShmLayout, M: Writable> ShmVec<T, M> {
     ///
     /// # Errors
     /// As [`appender`](Self::appender), but for the time.
-    pub fn try_appender(&self) -> Result<Option<Appender<'_, T, M>>> {
+    pub fn try_appender(&self) -> Result<Option<Appender<'_, T, M>>>
+    where
+        M: Writable,
+    {
         match self.take(Some(Waiting::Not)) {
             Err(error) if matches!(error.kind(), ErrorKind::LockHeld { .. }) => Ok(None),
             outcome => outcome.map(Some),
         }
     }
 
-    fn take(&self, waiting: Option<Waiting>) -> Result<Appender<'_, T, M>> {
+    fn take(&self, waiting: Option<Waiting>) -> Result<Appender<'_, T, M>>
+    where
+        M: Writable,
+    {
         self.elements.check_dense()?;
         let control = self.elements.block();
         let lease = Lease::take(control.lease(), waiting).map_err(|error| error.on(self.name()))?;
@@ -88,6 +101,7 @@ impl<T: ShmLayout, M: Writable> ShmVec<T, M> {
     pub fn push(&self, value: T) -> Result<()>
     where
         T: ShmValue,
+        M: Writable,
     {
         self.appender()?.push(value)
     }
@@ -99,6 +113,7 @@ impl<T: ShmLayout, M: Writable> ShmVec<T, M> {
     pub fn extend_from_slice(&self, values: &[T]) -> Result<()>
     where
         T: ShmValue,
+        M: Writable,
     {
         self.appender()?.extend_from_slice(values)
     }
@@ -110,6 +125,7 @@ impl<T: ShmLayout, M: Writable> ShmVec<T, M> {
     pub fn set(&self, index: usize, value: T) -> Result<()>
     where
         T: ShmValue,
+        M: Writable,
     {
         self.appender()?.set(index, value)
     }
@@ -121,6 +137,7 @@ impl<T: ShmLayout, M: Writable> ShmVec<T, M> {
     pub fn pop(&self) -> Result<Option<T>>
     where
         T: ShmValue,
+        M: Writable,
     {
         self.appender()?.pop()
     }
@@ -129,7 +146,10 @@ impl<T: ShmLayout, M: Writable> ShmVec<T, M> {
     ///
     /// # Errors
     /// As [`appender`](Self::appender).
-    pub fn truncate(&self, len: usize) -> Result<()> {
+    pub fn truncate(&self, len: usize) -> Result<()>
+    where
+        M: Writable,
+    {
         self.appender()?.truncate(len)
     }
 
@@ -137,7 +157,10 @@ impl<T: ShmLayout, M: Writable> ShmVec<T, M> {
     ///
     /// # Errors
     /// As [`appender`](Self::appender).
-    pub fn clear(&self) -> Result<()> {
+    pub fn clear(&self) -> Result<()>
+    where
+        M: Writable,
+    {
         self.appender()?.clear()
     }
 }
