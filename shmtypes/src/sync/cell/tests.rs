@@ -174,7 +174,7 @@ fn a_writer_that_is_in_the_way_is_named_and_readers_do_not_mind() {
     let cell = shared.view();
     cell.store(5).unwrap();
     let other = ShmBox::<SeqCell<u64>>::open(shared.name()).unwrap();
-    let pid = std::process::id();
+    let pid = crate::sys::process_id();
     let outcome = cell.update(|value| {
         let held = |error: Error| matches!(*error.kind(), ErrorKind::LockHeld { pid: found, .. } if found == pid);
         let late = |error: Error| matches!(*error.kind(), ErrorKind::LockTimedOut { pid: found, .. } if found == pid);
