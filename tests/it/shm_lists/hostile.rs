@@ -45,7 +45,7 @@ fn every_call_gives_a_value_or_an_error_beside_a_process_that_scribbles() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 300, ..ProptestConfig::default() })]
 
     /// What the fuzz target does.
     #[test]

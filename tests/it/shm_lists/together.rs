@@ -57,3 +57,11 @@ fn a_header_that_claims_more_slots_than_words_is_refused() {
     }
     assert_eq!(list.len(), 2, "the number is private");
 }
+
+#[test]
+fn an_unnamed_list_is_reached_by_its_descriptor() {
+    let unnamed = ShmList::options().unnamed().create([1.5]).unwrap();
+    let same = ShmList::from_fd(unnamed.as_fd().unwrap().try_clone_to_owned().unwrap()).unwrap();
+    same.set(0, "eight by").unwrap();
+    assert_eq!((unnamed.get(0).unwrap(), unnamed.name()), (Value::from("eight by"), ""));
+}
