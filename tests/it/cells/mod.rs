@@ -25,3 +25,16 @@ fn a_process_that_waits_is_woken_by_each_store() {
     assert!(peer.wait().success());
     assert_eq!(number(&cell.load().unwrap()), 20);
 }
+
+#[test]
+fn the_child_of_a_fork_inside_an_update_neither_stores_nor_lets_go_of_the_lock() {
+    let scratch = Scratch::new();
+    let cell = ShmCell::<Snapshot>::options().name(scratch.name("cell")).create_from(snapshot(4)).unwrap();
+    let mut peer = Peer::start(CELLS, &["fork-inside", cell.name()]);
+    let ended = peer.line().expect("what became of the child");
+    assert!(ended.starts_with("Exited(") && ended.ends_with(", 7)"), "{ended}");
+    peer.expect_line("true");
+    peer.expect_line("Ok(())");
+    assert_eq!((number(&cell.load().unwrap()), cell.version()), (5, 1));
+    assert!(peer.wait().success());
+}
