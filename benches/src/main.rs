@@ -1,6 +1,7 @@
 //! Measures the library against its peers, and prints one table.
 //!
-//! `cargo run --release` measures everything, `cargo run --release -- attach create` some groups.
+//! `cargo run --release` measures everything, `cargo run --release -- attach create` some groups. `-- soak` looks for torn
+//! values, and runs only by its name.
 //!
 //! Rules:
 //!
@@ -11,16 +12,20 @@
 //! 3. A peer that cannot be run is a row that says so.
 //! 4. The measuring process is a child. Its parent removes what it leaves in /dev/shm, however it ends.
 
+mod appender;
+mod contest;
 mod echo;
 mod groups;
 mod helper;
 mod kernels;
 mod measure;
 mod protocol;
+mod pthread;
 mod python;
 mod raw;
 mod report;
 mod scratch;
+mod snapshots;
 
 use report::Report;
 use std::process::ExitCode;
@@ -33,6 +38,8 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         [helper::HOLD, name, count] => helper::hold(name, count),
         [helper::DESCRIPTORS] => helper::many_segments(),
+        [appender::APPEND, name, count] => appender::append(name, count),
+        [contest::CONTEND, name] => contest::contend(name),
         [echo::ECHO, kind, name] => echo::answer(kind, name),
         [scratch::WORKER, groups @ ..] => measure_all(groups),
         groups => return scratch::supervise(groups),
@@ -48,18 +55,19 @@ fn main() -> ExitCode {
 
 fn measure_all(wanted: &[&str]) -> Fallible {
     for name in wanted {
-        if groups::ALL.iter().all(|(known, _)| known != name) {
-            let known: Vec<&str> = groups::ALL.iter().map(|(name, _)| *name).collect();
+        let mut known = groups::ALL.iter().chain(groups::ON_REQUEST);
+        if known.all(|(known, _)| known != name) {
+            let known = groups::ALL.iter().chain(groups::ON_REQUEST);
+            let known: Vec<&str> = known.map(|(name, _)| *name).collect();
             return Err(format!("no group is called {name:?}; there are {}", known.join(", ")).into());
         }
     }
     let mut report = Report::start();
-    for (name, group) in groups::ALL {
-        if wanted.is_empty() || wanted.contains(name) {
-            eprintln!("measuring: {name}");
-            report.begin(name);
-            group(&mut report)?;
-        }
+    let usual = groups::ALL.iter().filter(|(name, _)| wanted.is_empty() || wanted.contains(name));
+    for (name, group) in usual.chain(groups::ON_REQUEST.iter().filter(|(name, _)| wanted.contains(name))) {
+        eprintln!("measuring: {name}");
+        report.begin(name);
+        group(&mut report)?;
     }
     report.finish();
     Ok(())

@@ -54,7 +54,8 @@
 //! |---|---|
 //! | a process ends, in whatever way | its attachments end with it; the last one out removes an `UntilLastDetach` segment, or after a kill [`reap`] does |
 //! | a creator is killed | no segment, or a complete one |
-//! | a writer is killed | the element or range that it was copying may be half written |
+//! | a writer is killed | the element or range that it was copying may be half written; a [`ShmCell`] has its old value or its new one |
+//! | an appender of a [`ShmVec`] is killed | what it pushed is there, what it was about to push is not; the next one goes on |
 //! | a process is killed before it notifies | who [waits](ShmArray::wait_changed) gets [`ErrorKind::TimedOut`] at the deadline; if it was killed in the middle of it, the others wake within 50 ms |
 //! | a peer writes nonsense | wrong values, or [`ErrorKind::InvalidValue`] |
 //! | somebody removes the file | attached processes go on; nobody can join |
@@ -72,7 +73,7 @@
 //! | `serde` | handles of [`compat`] as their names, attached again when deserialised |
 //!
 //! Linux only. There is no async interface: calls block for microseconds at most but for creating and prefaulting large
-//! segments, and for those that wait ([`ShmArray::wait_changed`], [`ShmEvent`]), which belong on a blocking thread
+//! segments, and for those that wait ([`ShmArray::wait_changed`], [`ShmCell::wait_changed`], [`ShmEvent`]), which belong on a blocking thread
 //! (`spawn_blocking`).
 #![warn(missing_docs, unreachable_pub)]
 
@@ -84,20 +85,25 @@ pub mod compat;
 mod containers;
 pub mod error;
 pub mod layout;
+mod participants;
 pub mod segment;
 pub mod sigbus;
 pub mod sync;
 mod sys;
 
-pub use containers::{ArrayOptions, BoxOptions, Iter, Number, ShmArray, ShmBox};
+pub use containers::{
+    Appender, ArrayOptions, BoxOptions, CellOptions, FollowUntil, Followed, Follower, Iter, ListIter, ListOptions,
+    Number, ShmArray, ShmBox, ShmCell, ShmList, ShmVec, ValueKind, VecIter, VecOptions,
+};
 pub use error::{Error, ErrorKind, Fault, Result};
 pub use layout::{
     AccessMode, Fingerprint, ForeignRef, InvalidBits, ReadOnly, ReadWrite, Schema, ShmBytes, ShmLayout, ShmPod, ShmRef,
     ShmStr, ShmValue, ShmView, ShmZero, TooLong, Writable,
 };
+pub use participants::Holder;
 pub use segment::{
     Container, Creator, Detached, Elements, Evolve, HugePages, Listing, Persist, Reaped, SegmentDirectory, SegmentInfo,
-    Trust, inspect, list, reap, reap_named, unlink,
+    Slots, Trust, inspect, list, reap, reap_named, unlink,
 };
 pub use shmtypes_derive::ShmLayout;
 pub use sync::{Deadline, ShmEvent};

@@ -1,11 +1,15 @@
 //! Integration tests over the public interface, with real second processes.
 
 mod bad_input;
+mod cells;
 mod life;
 mod limits;
 mod lists;
+mod locks;
 mod peers;
 mod regressions;
+mod shm_lists;
+mod vecs;
 mod waits;
 
 /// The program that plays the other process.

@@ -5,8 +5,7 @@ use shmtypes::{ErrorKind, ShmArray};
 use shmtypes_tests::peer::Peer;
 use shmtypes_tests::scratch::Scratch;
 use shmtypes_tests::trace::injected;
-use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 fn array(scratch: &Scratch) -> ShmArray<u64> {
     ShmArray::options().name(scratch.name("array")).create(1).unwrap()
@@ -43,7 +42,7 @@ fn one_notification_wakes_all_sleepers_of_other_processes() {
     // They wake by themselves now and then, and may be awake just at that instant: one of many times they are not.
     let mut most = 0;
     for value in 1..=100 {
-        peers.iter().for_each(until_it_sleeps);
+        peers.iter().for_each(Peer::until_it_sleeps);
         array.set(0, value).unwrap();
         most = most.max(array.notify());
         if most == peers.len() {
@@ -62,24 +61,13 @@ fn a_notifier_that_is_killed_before_its_wake_up_keeps_nobody_asleep() {
     let array = array(&scratch);
     let mut waiter = Peer::start(PEER, &["follow", array.name(), "1"]);
     waiter.expect_line("ready");
-    until_it_sleeps(&waiter);
+    waiter.until_it_sleeps();
     // The wake-up is its only futex call, and is not carried out.
     let mut notifier = Peer::spawn(injected(&["futex:error=ENOSYS:signal=KILL"], PEER, &["notify", array.name()]));
     assert_eq!(notifier.line(), None, "it must not get to its end");
     assert!(!notifier.wait().success());
     waiter.expect_line("1");
     assert!(waiter.wait().success());
-}
-
-/// Until the main thread of a peer is inside a futex call.
-fn until_it_sleeps(peer: &Peer) {
-    let start = Instant::now();
-    let call = format!("{} ", nix::libc::SYS_futex);
-    while !fs::read_to_string(format!("/proc/{}/syscall", peer.id())).expect("read its system call").starts_with(&call)
-    {
-        assert!(start.elapsed() < Duration::from_secs(60), "peer {} does not wait", peer.id());
-        std::thread::yield_now();
-    }
 }
 
 #[test]
@@ -89,7 +77,7 @@ fn killed_waiters_are_in_nobodys_way() {
     for _ in 0..5 {
         let mut peer = Peer::start(PEER, &["follow", array.name(), "9"]);
         peer.expect_line("ready");
-        until_it_sleeps(&peer);
+        peer.until_it_sleeps();
         peer.kill();
     }
     let mut peer = Peer::start(PEER, &["follow", array.name(), "9"]);

@@ -1,9 +1,10 @@
 //! Second processes: real programs that talk to the test by lines.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a peer may be silent before the test fails. No test waits for this time to pass.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -92,6 +93,20 @@ impl Peer {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits until the peer's main thread sleeps on a word in shared memory, or on any other.
+    ///
+    /// # Panics
+    /// If it does not within a minute, or is gone.
+    pub fn until_it_sleeps(&self) {
+        let start = Instant::now();
+        let call = format!("{} ", nix::libc::SYS_futex);
+        let path = format!("/proc/{}/syscall", self.id());
+        while !fs::read_to_string(&path).expect("read its system call").starts_with(&call) {
+            assert!(start.elapsed() < PATIENCE, "peer {} does not wait", self.id());
+            std::thread::yield_now();
+        }
     }
 
     /// Kills the peer with SIGKILL and waits until it is gone.

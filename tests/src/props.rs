@@ -211,10 +211,31 @@ pub fn pickle_bytes(bytes: &[u8]) {
 }
 
 /// Values out of bytes.
-struct Input<'a>(&'a [u8]);
+pub(crate) struct Input<'a>(&'a [u8]);
 
-impl Input<'_> {
-    fn byte(&mut self) -> u8 {
+impl<'a> Input<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A word that some check might overlook, or any.
+    pub(crate) fn hostile_word(&mut self) -> u64 {
+        let small = u64::from(self.byte());
+        match self.byte() % 6 {
+            0 => small,
+            1 => u64::from(self.byte() % 8) | small << 32,
+            2 => u64::MAX - small,
+            3 => 1 << (small % 64),
+            4 => (1 << (small % 64)) - 1,
+            _ => self.word(),
+        }
+    }
+
+    pub(crate) fn byte(&mut self) -> u8 {
         self.0.split_off_first().copied().unwrap_or(0)
     }
 
@@ -222,7 +243,7 @@ impl Input<'_> {
         (0..8).fold(0, |word, _| word << 8 | u64::from(self.byte()))
     }
 
-    fn value(&mut self) -> Value {
+    pub(crate) fn value(&mut self) -> Value {
         match self.byte() % 6 {
             0 => Value::Int(self.word().cast_signed()),
             1 => Value::Float(f64::from_bits(self.word())),

@@ -2,15 +2,20 @@
 
 mod attach;
 mod attachers;
+mod cell;
 mod copy;
 mod create;
 mod descriptors;
 mod element;
 mod fill;
 mod list;
+mod lock;
 mod numeric;
 mod pages;
+mod shm_list;
 mod slices;
+mod soak;
+mod vec;
 mod wake;
 
 use crate::Fallible;
@@ -30,8 +35,15 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("descriptors", descriptors::measure),
     ("pages", pages::measure),
     ("list", list::measure),
+    ("shm_list", shm_list::measure),
     ("wake", wake::measure),
+    ("cell", cell::measure),
+    ("vec", vec::measure),
+    ("lock", lock::measure),
 ];
+
+/// Those that run only if they are asked for: they take long, and are no measurements.
+pub(crate) const ON_REQUEST: &[(&str, Group)] = &[("soak", soak::measure)];
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;

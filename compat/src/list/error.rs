@@ -143,7 +143,7 @@ impl fmt::Display for ListError {
             Self::Truncated { needed, found } => {
                 write!(f, "{found} bytes are no ShareableList: it says that it has {needed}")
             }
-            Self::Corrupt { field, value } => write!(f, "not a ShareableList: its {field} cannot be {value}"),
+            Self::Corrupt { field, value } => write!(f, "not a list: its {field} cannot be {value}"),
             Self::UnknownFormat { index, format, code } => {
                 let end = format.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
                 let code = code.cast_signed();

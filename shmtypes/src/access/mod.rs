@@ -21,11 +21,13 @@
 pub(crate) mod atomic;
 mod candidate;
 mod lanes;
+mod registers;
 
 pub use candidate::Candidate;
 pub(crate) use lanes::{BlockBuffer, loaded, loaded_mut};
 pub use lanes::{BlockLane, Bounce};
 pub(crate) use lanes::{FloatLane32, FloatLane64, IntLane};
+pub(crate) use registers::load_whole;
 
 use core::mem::{MaybeUninit, align_of, size_of};
 

@@ -41,6 +41,7 @@ mod nd_array;
 mod serialize;
 mod shareable_list;
 pub(crate) mod shared_memory;
+mod shm_list;
 mod table;
 mod tracker_client;
 

@@ -239,6 +239,11 @@ impl ShareableList {
         self.list.is_empty()
     }
 
+    /// The size of the slot at a position.
+    pub(super) fn slot_bytes(&self, position: usize) -> Result<usize> {
+        self.list.slot_bytes(position as isize).map_err(|error| self.error(error))
+    }
+
     /// The name of the block.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -188,7 +188,9 @@ impl SharedMemoryOptions {
     fn publish(&self, file: NewFile, map: Map, given: Option<PosixName>, size: usize) -> Result<SharedMemory> {
         let id = file.id();
         let file_name = given.as_ref().map(|name| SegmentName::of_block(name.file_name()));
-        let (_, location) = file.publish(&self.segment, file_name, Naming { fresh: fresh_name, vacate: |_| false })?;
+        let (file, unpublished) = file.complete(&self.segment)?;
+        let naming = Naming { fresh: fresh_name, vacate: |_| false };
+        let location = unpublished.publish(&file, &self.segment, file_name, naming)?;
         let name = match (given, location) {
             (Some(given), _) => given,
             (None, Some(location)) => block_name(location.name.as_str())?,

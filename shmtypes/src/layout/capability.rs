@@ -25,7 +25,8 @@ use crate::error::{Error, ErrorKind};
 /// # Safety
 ///
 /// * `SCHEMA` describes the type: the same size, alignment, and for every field its offset and type.
-/// * Every byte belongs to a field, recursively: no padding.
+/// * Every byte belongs to a field, recursively: no padding but the gaps that `SCHEMA` tells of
+///   ([`Schema::has_gaps`]), which only locks and cells have.
 /// * The type holds no pointer, reference, descriptor or `usize`, and has no drop glue.
 /// * The size is not zero.
 /// * `View` projects to nothing but the type's own fields.
@@ -53,7 +54,7 @@ pub unsafe trait ShmLayout: Sized + 'static {
 /// # Safety
 ///
 /// `find_invalid` returns `None` only if the bytes are a valid `Self`. If `ANY_BITS` is true, every bit pattern is
-/// valid. The type has no interior mutability. The hidden `Lane` is the one of a number with this size and alignment, or
+/// valid. The type has no interior mutability and no gaps, so all its bytes are initialised. The hidden `Lane` is the one of a number with this size and alignment, or
 /// `Bounce`, which takes every type: `Lane::Buffer` has room and alignment for `Lane::capacity::<Self>()` elements.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be copied out of shared memory as a value",
@@ -130,6 +131,12 @@ impl InvalidBits {
     }
 }
 
+/// Does not compile, where it is called, if `T` has gaps. Whoever copies a whole value into shared memory calls it.
+#[inline(always)]
+pub(crate) const fn assert_no_gaps<T: ShmValue>() {
+    const { assert!(!T::SCHEMA.has_gaps(), "a value has no padding") };
+}
+
 /// Checks a private copy and makes it a value.
 #[inline(always)]
 pub(crate) fn into_value<T: ShmValue>(candidate: Candidate<T>) -> Result<T, InvalidBits> {
@@ -164,9 +171,10 @@ pub(crate) fn as_values<T: ShmValue>(candidates: &[Candidate<T>]) -> Result<&[T]
 /// A run of private copies as values to be changed.
 #[inline(always)]
 pub(crate) fn as_pods_mut<T: ShmPod>(candidates: &mut [Candidate<T>]) -> &mut [T] {
+    assert_no_gaps::<T>();
     let first: *mut T = candidates.as_mut_ptr().cast();
     // SAFETY: `Candidate<T>` is transparent over the bytes of a `T`, all initialised, any of which are valid; whatever
-    // valid `T` is written back is an initialised candidate, because a layout has no padding. Private, and borrowed
+    // valid `T` is written back is an initialised candidate, because a value has no padding. Private, and borrowed
     // exclusively for the lifetime of the slice.
     unsafe { core::slice::from_raw_parts_mut(first, candidates.len()) }
 }

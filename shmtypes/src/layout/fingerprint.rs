@@ -4,6 +4,7 @@
 //! over an encoding in which every text and list is preceded by its length, so that no two schemas share one. It
 //! detects mistakes, not attackers: attaching also compares the schemas themselves.
 
+use super::Guard;
 use super::schema::{Field, Kind, Scalar, Schema, Variant};
 
 /// The digest of a type's layout. Names of fields and variants count, names of types do not.
@@ -25,6 +26,9 @@ const STRUCT: u64 = 8;
 const ENUM: u64 = 9;
 const OPAQUE: u64 = 10;
 const EVENT: u64 = 11;
+const MUTEX: u64 = 12;
+const RW_LOCK: u64 = 13;
+const CELL: u64 = 14;
 
 impl Fingerprint {
     /// The digest of `schema`.
@@ -110,6 +114,9 @@ impl Digest {
             }
             Kind::Opaque { name } => digest.tag(OPAQUE).text(name),
             Kind::Event => digest.tag(EVENT),
+            Kind::Guarded { guard: Guard::Mutex, value } => digest.tag(MUTEX).schema(value),
+            Kind::Guarded { guard: Guard::RwLock, value } => digest.tag(RW_LOCK).schema(value),
+            Kind::Guarded { guard: Guard::Cell { buffers }, value } => digest.tag(CELL).count(buffers).schema(value),
         }
     }
 

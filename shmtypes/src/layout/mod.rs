@@ -11,7 +11,8 @@
 //!
 //! Rules:
 //!
-//! 1. A layout has no padding, no pointers, no width that differs between two programs, and no drop glue.
+//! 1. A layout has no pointers, no width that differs between two programs, no drop glue, and no padding. Only what a lock
+//!    or a cell guards may have gaps around it ([`Schema::has_gaps`]), which no store copies.
 //! 2. A shared value is reached through a view ([`ShmRef`], or the struct of projections that the derive makes),
 //!    never through a reference.
 //! 3. Bytes are judged on a private copy ([`Candidate`]), and only then become a value.
@@ -21,6 +22,7 @@
 mod capability;
 mod fingerprint;
 mod foreign;
+pub(crate) mod guarded;
 mod leaf;
 mod optional;
 mod schema;
@@ -31,10 +33,12 @@ pub mod describe;
 
 pub use crate::access::Candidate;
 pub use capability::{InvalidBits, ShmLayout, ShmPod, ShmValue, ShmZero};
-pub(crate) use capability::{as_pods_mut, as_values, into_pod, into_value};
+pub(crate) use capability::{as_pods_mut, as_values, assert_no_gaps, into_pod, into_value};
 pub use describe::{InvalidSchema, Layout, LayoutField, LayoutKind, LayoutVariant};
 pub use fingerprint::Fingerprint;
 pub use foreign::ForeignRef;
+pub use guarded::Guard;
+pub(crate) use guarded::READERS;
 pub use schema::{Field, Kind, Scalar, Schema, Variant};
 pub use text::{ShmBytes, ShmStr, TooLong};
 pub use view::{AccessMode, ReadOnly, ReadWrite, ShmRef, ShmView, Writable};

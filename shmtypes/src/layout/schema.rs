@@ -4,6 +4,7 @@
 //! ([`describe`](super::describe)), so that programs without the type can read the segment, and a program with another
 //! type can say what differs.
 
+use super::Guard;
 use core::mem::{align_of, size_of};
 use std::borrow::Cow;
 
@@ -71,6 +72,13 @@ pub enum Kind {
         /// The name, part of the fingerprint.
         name: &'static str,
     },
+    /// A value behind a lock, or in a cell.
+    Guarded {
+        /// What guards it.
+        guard: Guard,
+        /// The value's layout.
+        value: &'static Schema,
+    },
 }
 
 /// A field of a struct.
@@ -131,7 +139,7 @@ impl Schema {
     }
 
     /// Whether both have leaves of the same kinds at the same offsets. Names may differ.
-    const fn has_leaves_of(&self, other: &Schema) -> bool {
+    pub(super) const fn has_leaves_of(&self, other: &Schema) -> bool {
         self.size == other.size
             && self.align == other.align
             && match (self.kind, other.kind) {
@@ -156,6 +164,9 @@ impl Schema {
                     }
                     one.len() == two.len()
                 }
+                (Kind::Guarded { guard: one, value }, Kind::Guarded { guard: two, value: other_value }) => {
+                    one.equals(two) && value.has_leaves_of(other_value)
+                }
                 (Kind::Opaque { .. }, Kind::Opaque { .. }) | (Kind::Event, Kind::Event) => true,
                 _ => false,
             }
@@ -173,6 +184,7 @@ impl Schema {
             Kind::Text { capacity } => format!("ShmStr<{capacity}>").into(),
             Kind::Bytes { capacity } => format!("ShmBytes<{capacity}>").into(),
             Kind::Array { element, length } => format!("[{}; {length}]", element.type_name()).into(),
+            Kind::Guarded { guard, value } => guard.type_name(&value.type_name()).into(),
         }
     }
 
@@ -180,15 +192,26 @@ impl Schema {
     pub(crate) fn path_at(&self, offset: usize) -> String {
         let mut path = String::new();
         let (mut schema, mut rest) = (self, offset);
+        let push = |path: &mut String, name: &str| {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(name);
+        };
         loop {
             match *schema.kind() {
                 Kind::Struct { fields, .. } => {
                     let Some(field) = fields.iter().rfind(|field| field.offset <= rest) else { return path };
-                    if !path.is_empty() {
-                        path.push('.');
-                    }
-                    path.push_str(field.name);
+                    push(&mut path, field.name);
                     (schema, rest) = (field.schema, rest - field.offset);
+                }
+                Kind::Guarded { guard, value } => {
+                    let Some((copy, inside)) = guard.place_in_value(value, rest) else { return path };
+                    if let Guard::Cell { .. } = guard {
+                        push(&mut path, &format!("buffers[{copy}]"));
+                    }
+                    push(&mut path, "value");
+                    (schema, rest) = (value, inside);
                 }
                 Kind::Array { element, .. } => {
                     path.push_str(&format!("[{}]", rest / element.size()));

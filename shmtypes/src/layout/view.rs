@@ -1,9 +1,10 @@
 //! Places in shared memory: a typed pointer with a lifetime and an access mode, never a reference.
 #![allow(unsafe_code, reason = "calls the access module under the invariant of ShmRef")]
 
-use super::{InvalidBits, ShmLayout, ShmPod, ShmValue, into_pod, into_value};
+use super::{InvalidBits, ShmLayout, ShmPod, ShmValue, assert_no_gaps, into_pod, into_value};
 use crate::access::{self, atomic};
 use crate::error::Error;
+use crate::participants::Participant;
 use core::marker::PhantomData;
 use core::mem::size_of;
 use core::sync::atomic as core_atomic;
@@ -53,9 +54,12 @@ impl Writable for ReadWrite {}
 /// size moves in one instruction; any other may be read half old and half new, also a small one such as `[u8; 8]`.
 pub struct ShmRef<'a, T, M = ReadWrite> {
     // Invariant: for `'a`, `place` is aligned for `T` and `size_of::<T>()` bytes there are mapped, for writing too if
-    // `M` is `ReadWrite`. `T::SCHEMA` has been evaluated, so there is no padding.
+    // `M` is `ReadWrite`. `T::SCHEMA` has been evaluated, so there is no padding but the gaps it tells of.
     place: *mut T,
-    mapping: PhantomData<(&'a (), M)>,
+    /// This process's part in the segment's locks, if it has one. Views of what holds no locks never look at it, and the
+    /// compiler leaves it out of inlined code.
+    participant: Option<&'a Participant>,
+    mapping: PhantomData<M>,
 }
 
 impl<T, M> Clone for ShmRef<'_, T, M> {
@@ -65,7 +69,12 @@ impl<T, M> Clone for ShmRef<'_, T, M> {
 }
 impl<T, M> Copy for ShmRef<'_, T, M> {}
 
-// SAFETY: the mapping is valid in every thread of the process (invariant), all accesses are volatile, in assembly or
+const _: () = {
+    const fn for_all_threads<P: Send + Sync>() {}
+    for_all_threads::<Participant>();
+};
+
+// SAFETY: the mapping is valid in every thread of the process (invariant), and the participant is `Sync`; all accesses are volatile, in assembly or
 // atomic, and `T: ShmLayout` owns nothing that belongs to a thread.
 unsafe impl<T: ShmLayout, M: AccessMode> Send for ShmRef<'_, T, M> {}
 // SAFETY: as above; `ShmRef` is `Copy`, so sharing it is sending it.
@@ -79,10 +88,33 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, T, M> {
     /// may be opened with atomics of several widths, which is outside of what the language speaks of, and harmless in what
     /// the machine does.
     #[inline(always)]
-    pub(crate) unsafe fn new(place: *mut T) -> Self {
+    pub(crate) unsafe fn new(place: *mut T, participant: Option<&'a Participant>) -> Self {
         // Judges the layout: with parameters that happens only where the schema is evaluated.
         const { assert!(T::SCHEMA.size() == size_of::<T>(), "the schema describes another type") };
-        Self { place, mapping: PhantomData }
+        Self { place, participant, mapping: PhantomData }
+    }
+
+    /// This process's part in the segment's locks.
+    #[inline(always)]
+    pub(crate) fn participant(self) -> Option<&'a Participant> {
+        self.participant
+    }
+
+    /// The same place, to be read only.
+    #[inline(always)]
+    pub(crate) fn read_only(self) -> ShmRef<'a, T, ReadOnly> {
+        ShmRef { place: self.place, participant: self.participant, mapping: PhantomData }
+    }
+
+    /// The place of a part of the type, `offset` bytes into it.
+    ///
+    /// # Safety
+    /// A `P` stands there, or what is accessed by everybody as if it were one.
+    #[inline(always)]
+    pub(crate) unsafe fn part<P: ShmLayout>(self, offset: usize) -> ShmRef<'a, P, M> {
+        let place = self.place.wrapping_byte_add(offset).cast::<P>();
+        // SAFETY: inside the type by the caller's word, so mapped by the invariant; aligned because a type's parts are.
+        unsafe { ShmRef::new(place, self.participant) }
     }
 
     /// The address. Whoever reads or writes through it takes on the rules of the [crate's access
@@ -97,11 +129,29 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, T, M> {
     #[inline(always)]
     pub(crate) fn field<F: ShmLayout, const INDEX: usize>(self) -> ShmRef<'a, F, M> {
         let offset = const { T::SCHEMA.offset_of(INDEX, &F::SCHEMA) };
-        let place = self.place.wrapping_byte_add(offset).cast::<F>();
         // SAFETY: both schemas describe their types (contract of `ShmLayout`), so a field with the size and alignment
-        // of `F` stands at `offset`: aligned inside `T`, and mapped by the invariant. It has the leaves of `F`: an
-        // atomic is there where `F` has one, of the same width, and nowhere else.
-        unsafe { ShmRef::new(place) }
+        // of `F` stands at `offset`. It has the leaves of `F`: an atomic is there where `F` has one, of the same width, and
+        // nowhere else.
+        unsafe { self.part(offset) }
+    }
+
+    /// The same place for writing, if this one is.
+    #[inline(always)]
+    pub(crate) fn writable(self) -> Option<ShmRef<'a, T, ReadWrite>> {
+        // SAFETY: the invariant; a mode that is writable is `ReadWrite`.
+        M::WRITABLE.then(|| unsafe { ShmRef::new(self.place, self.participant) })
+    }
+
+    /// As [`set`](Self::set), for large values.
+    #[inline(always)]
+    pub(crate) fn copy_in(self, value: &T)
+    where
+        T: ShmValue,
+        M: Writable,
+    {
+        assert_no_gaps::<T>();
+        // SAFETY: the invariant, writable because `M` is; a value has no padding, so all bytes are initialised.
+        unsafe { access::store(self.place, value) }
     }
 
     /// Copies the value out.
@@ -136,8 +186,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, T, M> {
         T: ShmValue,
         M: Writable,
     {
-        // SAFETY: the invariant, writable because `M` is; a layout has no padding, so all bytes are initialised.
-        unsafe { access::store(self.place, &value) }
+        self.copy_in(&value);
     }
 }
 
@@ -171,10 +220,8 @@ impl<'a, T: ShmLayout, const N: usize, M: AccessMode> ShmRef<'a, [T; N], M> {
     #[track_caller]
     pub fn at(self, index: usize) -> T::View<'a, M> {
         assert!(index < N, "index {index} is out of range for an array of {N} elements");
-        let place = self.place.cast::<T>().wrapping_add(index);
-        // SAFETY: an array is its elements one after the other, so element `index < N` is aligned and lies inside, and
-        // is mapped by the invariant.
-        T::View::from_place(unsafe { ShmRef::new(place) })
+        // SAFETY: an array is its elements one after the other, so element `index < N` lies inside.
+        T::View::from_place(unsafe { self.part(index * size_of::<T>()) })
     }
 
     /// The view of element `index`, or `None` if there is no such element.
@@ -348,7 +395,7 @@ impl<'a, M: AccessMode> ShmRef<'a, core_atomic::AtomicBool, M> {
     #[inline(always)]
     fn byte(self) -> ShmRef<'a, core_atomic::AtomicU8, M> {
         // SAFETY: `AtomicBool` and `AtomicU8` have the same size and alignment, so the invariant carries over.
-        unsafe { ShmRef::new(self.place.cast()) }
+        unsafe { self.part(0) }
     }
 
     /// Loads the value.

@@ -8,13 +8,15 @@
 //! 3. The life lock. If a remover holds it, or has just taken the name away, start again.
 //! 4. What was opened: regular, one name, a trusted owner, a length that is that of the header, space reserved. One
 //!    question for all that, because each system call costs a twentieth of an attachment.
-//! 5. Map, and close the descriptor.
+//! 5. Map, take a slot if the segment has some and this attachment may write, else close the descriptor.
+#![allow(unsafe_code, reason = "lends the mapping to the participant")]
 
 use super::attachment::{Attachment, Location};
 use super::header::{HEADER_BYTES, HUGE_PAGES_GRANTED, Header};
 use super::liveness::{self, Rung};
 use super::name::SegmentName;
 use super::options::SegmentOptions;
+use super::slots::{self, Open};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{Access, Directory, File, Lock, LockBytes, Status};
 use nix::errno::Errno;
@@ -171,6 +173,10 @@ fn map(
     location: Option<Location>,
     access: Access,
 ) -> Result<Attachment> {
+    let needs_slot = slots::needs_slot(&header, access);
+    if needs_slot {
+        slots::check_file(&file, status, location.as_ref())?;
+    }
     let no_address_space = || Error::new(ErrorKind::NoAddressSpace { needed: header.total_bytes });
     let bytes = usize::try_from(header.total_bytes).map_err(|_| no_address_space())?;
     let map = if header.optional_features & HUGE_PAGES_GRANTED == 0 {
@@ -185,8 +191,19 @@ fn map(
     if options.prefault {
         map.populate(access)?;
     }
-    let keeps = location.as_ref().is_none_or(|location| location.rung.keeps_descriptor());
-    Ok(Attachment::new(map, header, status.id, location, keeps.then_some(file), access))
+    let in_company = needs_slot && file.locked(LockBytes::LIFE)?.is_some();
+    // SAFETY: the mapping has the header's length and this access; the attachment keeps it longer.
+    match unsafe { Open::new(file, &map, &header, access) } {
+        Ok(open) => Ok(Attachment::new(map, header, status.id, location, Some(open), access)),
+        Err(error) => {
+            // The last one of the others may have left meanwhile, and have left the name to this one: detach as any attachment.
+            // But what nobody was attached to before is left as it was found.
+            if in_company {
+                drop(Attachment::new(map, header, status.id, location, None, access));
+            }
+            Err(error)
+        }
+    }
 }
 
 /// Reads the header and the schema into private memory and checks both.

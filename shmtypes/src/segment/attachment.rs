@@ -4,8 +4,10 @@ use super::detach::{self, Detached};
 use super::header::{Header, MAX_DIMENSIONS};
 use super::liveness::Rung;
 use super::name::SegmentName;
+use super::slots::Open;
 use crate::error::Result;
-use crate::sys::{Access, File, FileId, Map};
+use crate::participants::Participant;
+use crate::sys::{Access, FileId, Map};
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,23 +38,25 @@ pub(crate) struct Attachment {
 
 #[derive(Debug)]
 struct Mapped {
+    // Dropped in this order: a participant uses the mapping.
+    open: Option<Open>,
     map: Map,
-    /// The descriptor of an unnamed segment, or of a file system where the mapping does not keep the life lock.
-    descriptor: Option<File>,
 }
 
 impl Attachment {
+    /// `open` is the file, unless it is closed already.
     pub(super) fn new(
         map: Map,
         header: Box<Header>,
         id: FileId,
         location: Option<Location>,
-        descriptor: Option<File>,
+        open: Option<Open>,
         access: Access,
     ) -> Self {
         // No truncation: the product of those that are not 0 is an `isize` (`Header::check_geometry`).
         let shape = header.shape.map(|length| length as usize);
-        Self { mapped: Some(Mapped { map, descriptor }), header, shape, id, location, access }
+        let open = open.and_then(|open| open.kept(location.as_ref()));
+        Self { mapped: Some(Mapped { open, map }), header, shape, id, location, access }
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -82,7 +86,16 @@ impl Attachment {
     pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self.location {
             Some(_) => None,
-            None => self.mapped.as_ref()?.descriptor.as_ref().map(File::descriptor),
+            None => self.mapped.as_ref()?.open.as_ref().map(|open| open.file().descriptor()),
+        }
+    }
+
+    /// Its part in the segment's locks, if the segment has slots and the attachment may write.
+    #[inline(always)]
+    pub(crate) fn participant(&self) -> Option<&Participant> {
+        match &self.mapped.as_ref()?.open {
+            Some(Open::Participant(participant)) => Some(participant),
+            _ => None,
         }
     }
 
@@ -97,7 +110,7 @@ impl Attachment {
 
     fn detach(&mut self, wanted: bool) -> Result<Detached> {
         let Some(mapped) = self.mapped.take() else { return Ok(Detached::StillInUse) };
-        // Unmaps and closes: the life lock ends before the question whether anybody else holds one.
+        // Frees the slot, closes and unmaps: the life lock ends before the question whether anybody else holds one.
         drop(mapped);
         match self.location.take() {
             Some(location) => detach::leave(&self.header, self.id, location, wanted),

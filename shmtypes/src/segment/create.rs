@@ -2,10 +2,11 @@
 //!
 //! 1. A file without a name (`O_TMPFILE`), its space reserved, mapped.
 //! 2. Contents, header, and last the magic.
-//! 3. The life lock, then the name, which must be free (`linkat`).
+//! 3. The life lock, the creator's slot if there are slots, then the name, which must be free (`linkat`).
 //!
 //! The name never denotes a segment that is not ready, and a crash before step 3 leaves nothing. Where files cannot be
 //! unnamed, the segment is built under a hidden name and renamed; a crash then leaves a file that `reap` removes.
+#![allow(unsafe_code, reason = "lends the mapping to the creator's participant")]
 
 use super::attachment::Attachment;
 use super::detach::{self, Detached};
@@ -15,6 +16,7 @@ use super::header::{
 };
 use super::name::SegmentName;
 use super::options::{SegmentOptions, invalid};
+use super::slots::{self, Open};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::ShmLayout;
 use crate::sys::{self, Access, Directory, Failure, Map};
@@ -27,6 +29,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) shape: &'a [usize],
     /// Room for what changes but the data, in bytes.
     pub(crate) mutable_bytes: u32,
+    /// How many participant slots it has; 0 for none.
+    pub(crate) slots: u32,
     /// Whether the caller's values go in before it has its name.
     pub(crate) filled: bool,
 }
@@ -51,6 +55,7 @@ impl Draft {
 
     fn build<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, name: Option<SegmentName>) -> Result<Self> {
         options.check_mode()?;
+        options.check_slots()?;
         let schema = T::SCHEMA.to_json();
         let mut header = layout::<T>(options, plan, schema.len())?;
         detach::retry_deferred(None);
@@ -62,6 +67,9 @@ impl Draft {
         }
         let reserve = || {
             let file = NewFile::create(options, header.total_bytes)?;
+            if plan.slots > 0 {
+                slots::check_rung(file.rung()?)?;
+            }
             let (map, granted) = file.reserve_and_map(options)?;
             Ok::<_, Error>((file, map, granted))
         };
@@ -89,6 +97,11 @@ impl Draft {
         &self.header
     }
 
+    /// Sets the numbers whose meaning the container defines.
+    pub(crate) fn set_parameters(&mut self, parameters: [u64; 8]) {
+        self.header.parameters = parameters;
+    }
+
     pub(crate) fn map_mut(&mut self) -> &mut Map {
         &mut self.map
     }
@@ -104,10 +117,19 @@ impl Draft {
         let id = file.id();
         // By a call, which is cheaper than the fault of a page that the mapping has not touched yet.
         let front = [zerocopy::IntoBytes::as_bytes(&*header), schema.as_bytes()].concat();
-        let published = file.write_front(&front).and_then(|()| file.publish(&options, name, NAMING));
-        let (file, location) = published.map_err(|error| error.on(options.name.as_deref().unwrap_or_default()))?;
-        let keeps = location.as_ref().is_none_or(|location| location.rung.keeps_descriptor());
-        Ok(Attachment::new(map, header, id, location, keeps.then_some(file), Access::ReadWrite))
+        let publish = || {
+            file.write_front(&front)?;
+            let (file, unpublished) = file.complete(&options)?;
+            // Before it has its name: whoever finds it there finds its creator in a slot, and if there is none to be had,
+            // there is no name.
+            // SAFETY: the mapping is for writing and has the header's length; the attachment below keeps it longer.
+            let open = unsafe { Open::new(file, &map, &header, Access::ReadWrite) }?;
+            let location = unpublished.publish(open.file(), &options, name, NAMING)?;
+            Ok((open, location))
+        };
+        let (open, location) =
+            publish().map_err(|error: Error| error.on(options.name.as_deref().unwrap_or_default()))?;
+        Ok(Attachment::new(map, header, id, location, Some(open), Access::ReadWrite))
     }
 }
 
@@ -160,8 +182,11 @@ fn layout<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, schema_bytes:
     header.schema_bytes = schema_bytes;
     header.mutable_offset = (HEADER_BYTES as u64 + u64::from(schema_bytes)).next_multiple_of(REGION_ALIGN);
     header.mutable_bytes = plan.mutable_bytes;
+    if plan.slots > 0 {
+        header.add_slots(plan.slots, options.lock_timeout);
+    }
     let align = (align_of::<T>() as u64).max(if data_bytes >= PAGE { PAGE } else { REGION_ALIGN });
-    header.data_offset = (header.mutable_offset + u64::from(plan.mutable_bytes)).next_multiple_of(align);
+    header.data_offset = (header.mutable_offset + u64::from(header.mutable_bytes)).next_multiple_of(align);
     header.data_bytes = data_bytes;
     let granule = if options.huge_pages { Map::huge_page() as u64 } else { PAGE };
     header.total_bytes = header

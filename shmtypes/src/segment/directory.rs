@@ -9,6 +9,7 @@ use super::detach::{self, Condition, Detached, Guess, Target};
 use super::header::{Container, HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED, Persist};
 use super::liveness;
 use super::name::{SegmentName, is_temporary, shown};
+use super::slots::Slots;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::describe::Layout;
 use crate::sys::{Access, Directory, Failure, File, Status};
@@ -49,6 +50,8 @@ pub struct SegmentInfo {
     pub huge_pages: HugePages,
     /// Who created it. For people: process ids are used again.
     pub creator: Creator,
+    /// The participant slots, if it has locks.
+    pub slots: Option<Slots>,
 }
 
 /// The process that created a segment.
@@ -163,6 +166,7 @@ impl SegmentDirectory {
             Ok(())
         })?;
         let layout = layout.into_inner().ok_or_else(|| Error::new(ErrorKind::Corrupt { field: "schema", value: 0 }))?;
+        let rung = liveness::rung(&file, &status)?;
         Ok(SegmentInfo {
             name: name.to_owned(),
             container: header.container(),
@@ -174,7 +178,7 @@ impl SegmentDirectory {
             owner: status.owner,
             mode: status.mode,
             persist: header.persist(),
-            attached: liveness::rung(&file, &status)?.is_attached(&file)?,
+            attached: rung.is_attached(&file)?,
             huge_pages: match header.optional_features & (HUGE_PAGES_GRANTED | HUGE_PAGES_REFUSED) {
                 0 => HugePages::NotRequested,
                 HUGE_PAGES_GRANTED => HugePages::Granted,
@@ -188,6 +192,7 @@ impl SegmentDirectory {
                     .checked_add(Duration::from_nanos(header.created_ns))
                     .unwrap_or(SystemTime::UNIX_EPOCH),
             },
+            slots: Slots::examine(&file, &header, rung)?,
         })
     }
 

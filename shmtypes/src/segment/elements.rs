@@ -4,16 +4,21 @@
 //! code: bounds are checked here, against private numbers.
 #![allow(unsafe_code, reason = "calls the access module under the invariant of Elements")]
 
+mod words;
+
 use super::attachment::Attachment;
 use crate::access::{self, BlockBuffer, BlockLane, Candidate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{
     AccessMode, InvalidBits, ReadWrite, ShmLayout, ShmPod, ShmRef, ShmValue, Writable, as_pods_mut, as_values,
+    assert_no_gaps,
 };
+use crate::participants::Participant;
 use crate::sys::{Access, Watch};
 use core::marker::PhantomData;
 use core::mem::{MaybeUninit, align_of, size_of};
 use core::ops::Deref;
+use core::ptr::NonNull;
 use std::sync::Arc;
 
 /// The elements of an array in shared memory, one after the other: what [`ShmArray`](crate::ShmArray) and
@@ -47,6 +52,8 @@ pub struct Elements<T, M = ReadWrite> {
     stride: usize,
     /// Tells whether the mapping was found truncated, as long as it stands.
     watch: Watch,
+    /// This process's part in the segment's locks. Lives as long as the mapping.
+    participant: Option<NonNull<Participant>>,
     mode: PhantomData<M>,
 }
 
@@ -59,8 +66,9 @@ pub(crate) struct Kept<T, M = ReadWrite, K = Attachment> {
 
 impl<T, M, K> Clone for Kept<T, M, K> {
     fn clone(&self) -> Self {
-        let Elements { first, len, stride, watch, mode } = self.elements;
-        Self { elements: Elements { first, len, stride, watch, mode }, keeper: Arc::clone(&self.keeper) }
+        let Elements { first, len, stride, watch, participant, mode } = self.elements;
+        let elements = Elements { first, len, stride, watch, participant, mode };
+        Self { elements, keeper: Arc::clone(&self.keeper) }
     }
 }
 
@@ -107,7 +115,11 @@ impl<T: ShmLayout, M: AccessMode> Kept<T, M> {
             return Err(corrupt("data offset", header.data_offset));
         }
         let watch = map.watch();
-        Ok(Self { elements: Elements { first, len, stride, watch, mode: PhantomData }, keeper: Arc::new(attachment) })
+        let keeper = Arc::new(attachment);
+        // Where it stays.
+        let participant = keeper.participant().map(NonNull::from);
+        let elements = Elements { first, len, stride, watch, participant, mode: PhantomData };
+        Ok(Self { elements, keeper })
     }
 }
 
@@ -117,15 +129,17 @@ impl<T: ShmLayout, M: AccessMode> Kept<T, M> {
         let header = self.keeper.header();
         let map = self.keeper.map()?;
         let start = usize::try_from(header.mutable_offset).ok()?;
-        let in_block = offset.checked_add(size_of::<F>()).is_some_and(|end| end <= header.mutable_bytes as usize);
-        let in_map = start.checked_add(header.mutable_bytes as usize).is_some_and(|end| end <= map.bytes());
+        // The table of slots, which ends the block, is accessed in other ways.
+        let own_bytes = usize::try_from(header.own_mutable_bytes()).ok()?;
+        let in_block = offset.checked_add(size_of::<F>()).is_some_and(|end| end <= own_bytes);
+        let in_map = start.checked_add(own_bytes).is_some_and(|end| end <= map.bytes());
         let place = map.start().wrapping_add(start).wrapping_add(offset).cast::<F>();
         if !(in_block && in_map && place.is_aligned()) {
             return None;
         }
         // SAFETY: aligned and mapped by the test above as long as `self` keeps the attachment, for writing too if `M` is
         // `ReadWrite` (checked in `new`). The escape hatch reaches the data only, which start behind the block.
-        Some(unsafe { ShmRef::new(place) })
+        Some(unsafe { ShmRef::new(place, self.keeper.participant()) })
     }
 }
 
@@ -134,7 +148,9 @@ impl<T: ShmLayout, M: AccessMode, K> Kept<T, M, K> {
     /// As long as `keeper` lives, `len` places for a `T` each, side by side from `first` on, are mapped and aligned, for
     /// writing too if `M` is `ReadWrite`, and no reference to them exists. `watch` is that of their mapping.
     pub(crate) unsafe fn from_raw(first: *mut T, len: usize, watch: Watch, keeper: Arc<K>) -> Self {
-        Self { elements: Elements { first, len, stride: size_of::<T>(), watch, mode: PhantomData }, keeper }
+        let stride = size_of::<T>();
+        let elements = Elements { first, len, stride, watch, participant: None, mode: PhantomData };
+        Self { elements, keeper }
     }
 
     pub(crate) fn keeper(&self) -> &K {
@@ -173,6 +189,12 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         } else {
             self.first.wrapping_byte_add(index * self.stride)
         }
+    }
+
+    #[inline(always)]
+    pub(crate) fn participant(&self) -> Option<&Participant> {
+        // SAFETY: the attachment's own, which stands where it is as long as `self` (invariant).
+        self.participant.map(|participant| unsafe { participant.as_ref() })
     }
 
     /// Refuses what needs the elements side by side.
@@ -223,7 +245,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         if index < self.len {
             // SAFETY: `index < len`: mapped and aligned for as long as `self` is borrowed, which its `Kept` outlives;
             // writable if `M` is. References exist by the escape hatch only, whose caller answers for them.
-            Some(unsafe { ShmRef::new(self.place(index)) })
+            Some(unsafe { ShmRef::new(self.place(index), self.participant()) })
         } else {
             None
         }
@@ -237,8 +259,9 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         T: ShmValue,
         M: Writable,
     {
+        assert_no_gaps::<T>();
         if index < self.len {
-            // SAFETY: `index < len`: mapped, aligned and writable; a layout has no padding.
+            // SAFETY: `index < len`: mapped, aligned and writable; a value has no padding.
             unsafe { access::store(self.place(index), value) };
         }
         index < self.len
@@ -269,9 +292,10 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         T: ShmValue,
         M: Writable,
     {
+        assert_no_gaps::<T>();
         self.check_range(start, source.len())?;
         let target = self.first.wrapping_add(start).cast::<u8>();
-        // SAFETY: the range is mapped and writable (`check_range`, `M`); the source is a private slice, and a layout
+        // SAFETY: the range is mapped and writable (`check_range`, `M`); the source is a private slice, and a value
         // has no padding, so all its bytes are initialised.
         unsafe { access::copy_in(source.as_ptr().cast(), target, size_of_val(source)) };
         self.check_whole()
@@ -299,19 +323,34 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     where
         T: ShmValue,
     {
-        let mut private: Vec<Candidate<T>> = Vec::new();
-        private.try_reserve_exact(count).map_err(|_| {
-            Error::new(ErrorKind::NoAddressSpace { needed: (count as u64).saturating_mul(size_of::<T>() as u64) })
-        })?;
-        self.copy_out(start, &mut private.spare_capacity_mut()[..count])?;
-        // SAFETY: `copy_out` filled `count` elements.
-        unsafe { private.set_len(count) };
-        as_values(&private).map_err(|(index, invalid)| invalid.into_error(&T::SCHEMA, Some(start + index)))?;
-        let mut private = core::mem::ManuallyDrop::new(private);
-        let (first, len, capacity) = (private.as_mut_ptr(), private.len(), private.capacity());
-        // SAFETY: the parts of a vector that is not dropped; `Candidate<T>` is transparent over the bytes of a `T`, so
-        // size and alignment agree, and `as_values` found each element valid.
-        Ok(unsafe { Vec::from_raw_parts(first.cast::<T>(), len, capacity) })
+        let mut private = Vec::new();
+        private.try_reserve_exact(count).map_err(|_| no_room::<T>(count))?;
+        self.append_range(start, count, &mut private)?;
+        Ok(private)
+    }
+
+    /// Copies `count` elements out to the end of `target`, which stays as it is unless all are valid.
+    pub(crate) fn append_range(&self, start: usize, count: usize, target: &mut Vec<T>) -> Result<()>
+    where
+        T: ShmValue,
+    {
+        // Before anything is allocated.
+        self.check_range(start, count)?;
+        target.try_reserve(count).map_err(|_| no_room::<T>(count))?;
+        let spare = &mut target.spare_capacity_mut()[..count];
+        let first: *mut MaybeUninit<Candidate<T>> = spare.as_mut_ptr().cast();
+        // SAFETY: `Candidate<T>` is transparent over the bytes of a `T`, so as large and as aligned; uninitialised room may
+        // be seen as either; `spare` is borrowed exclusively and not used any more.
+        self.copy_out(start, unsafe { core::slice::from_raw_parts_mut(first, count) })?;
+        // SAFETY: `copy_out` filled `count` candidates, which are private.
+        let candidates = unsafe { core::slice::from_raw_parts(first.cast::<Candidate<T>>(), count) };
+        if !T::ANY_BITS {
+            as_values(candidates).map_err(|(index, invalid)| invalid.into_error(&T::SCHEMA, Some(start + index)))?;
+        }
+        let len = target.len() + count;
+        // SAFETY: the room was reserved, and `count` valid elements stand behind those of before.
+        unsafe { target.set_len(len) };
+        Ok(())
     }
 
     /// The error for bytes that are no `T`, unless they are zeros in the place of what is missing.
@@ -467,6 +506,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         T: ShmPod,
         M: Writable,
     {
+        assert_no_gaps::<T>();
         self.check_dense()?;
         let full = T::Lane::capacity::<T>();
         let filled = || {
@@ -515,4 +555,9 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         // the caller's word.
         unsafe { core::slice::from_raw_parts(self.first, self.len) }
     }
+}
+
+#[cold]
+fn no_room<T>(count: usize) -> Error {
+    Error::new(ErrorKind::NoAddressSpace { needed: (count as u64).saturating_mul(size_of::<T>() as u64) })
 }

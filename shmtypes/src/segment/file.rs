@@ -116,37 +116,25 @@ impl NewFile {
         !matches!(self.place, Place::Hidden { .. })
     }
 
-    /// Gives the file its mode and its name, or fresh names until one is free. Returns the file, and where it stands
-    /// if it has a name. A given name that is taken is asked of `naming.vacate`.
-    pub(crate) fn publish(
-        self,
-        options: &SegmentOptions,
-        name: Option<SegmentName>,
-        naming: Naming,
-    ) -> Result<(File, Option<Location>)> {
+    /// What keeps locks on it.
+    pub(crate) fn rung(&self) -> Result<Rung> {
+        match self.place {
+            Place::Unnamed => liveness::rung(&self.file, &self.status),
+            Place::Linkable { rung, .. } | Place::Hidden { rung, .. } => Ok(rung),
+        }
+    }
+
+    /// Gives the file its mode, after which only the name is missing.
+    pub(crate) fn complete(self, options: &SegmentOptions) -> Result<(File, Unpublished)> {
         let Self { file, status, place, total } = self;
         if let Place::Unnamed = place {
             file.set_mode(options.mode)?;
             file.seal_size()?;
-            return Ok((file, None));
-        }
-        // The umask took its part when the file was opened.
-        if status.mode != options.mode {
+        } else if status.mode != options.mode {
+            // The umask took its part when the file was opened.
             file.set_mode(options.mode)?;
         }
-        let location = match place {
-            Place::Unnamed => return Err(Error::new(ErrorKind::Unnamed)),
-            Place::Linkable { method, rung } => {
-                named(options, name, naming, rung, total, |path| Directory::link(method, &file, path))?
-            }
-            Place::Hidden { mut hidden, rung } => named(options, name, naming, rung, total, |path| {
-                let Some(from) = &hidden.0 else { return Ok(()) };
-                Directory::rename(from, path, RenameMode::NoReplace)?;
-                hidden.0 = None;
-                Ok(())
-            })?,
-        };
-        Ok((file, Some(location)))
+        Ok((file, Unpublished { place, total }))
     }
 
     /// Reserves the space, with huge pages if they are asked for, and maps it.
@@ -183,6 +171,40 @@ impl NewFile {
         let granted = if map.collapse().is_ok() { HUGE_PAGES_GRANTED } else { HUGE_PAGES_REFUSED };
         reserve()?;
         Ok((map, granted))
+    }
+}
+
+/// The name of a complete file, which it has not got yet.
+#[derive(Debug)]
+pub(crate) struct Unpublished {
+    place: Place,
+    total: u64,
+}
+
+impl Unpublished {
+    /// Gives `file`, which was completed with it, its name, or fresh names until one is free. Returns where it stands if it
+    /// is to have a name. A given name that is taken is asked of `naming.vacate`.
+    pub(crate) fn publish(
+        self,
+        file: &File,
+        options: &SegmentOptions,
+        name: Option<SegmentName>,
+        naming: Naming,
+    ) -> Result<Option<Location>> {
+        let total = self.total;
+        match self.place {
+            Place::Unnamed => Ok(None),
+            Place::Linkable { method, rung } => {
+                named(options, name, naming, rung, total, |path| Directory::link(method, file, path)).map(Some)
+            }
+            Place::Hidden { mut hidden, rung } => named(options, name, naming, rung, total, |path| {
+                let Some(from) = &hidden.0 else { return Ok(()) };
+                Directory::rename(from, path, RenameMode::NoReplace)?;
+                hidden.0 = None;
+                Ok(())
+            })
+            .map(Some),
+        }
     }
 }
 

@@ -6,9 +6,9 @@
 //!      8     4  byte order           0x01020304
 //!     12     2  format version       1
 //!     14     2  header bytes         384
-//!     16     4  required features    a reader that does not know a bit must not attach
+//!     16     4  required features    a reader that does not know a bit must not attach; 2: participant slots
 //!     20     4  optional features    1: huge pages granted, 2: huge pages refused
-//!     24     4  container            1 array, 5 box
+//!     24     4  container            1 array, 2 vec, 3 list, 4 cell, 5 box
 //!     28     1  pointer width        in bytes, for people
 //!     29     1  persist              0 until last detach, 1 keep
 //!     30     2  reserved
@@ -24,7 +24,7 @@
 //!     96     8  capacity             in elements, the product of the shape
 //!    104    64  shape                elements per dimension, row-major; 0 behind the last dimension
 //!    168     8  mutable offset       a multiple of 64; all that changes but the data
-//!    176     4  mutable bytes
+//!    176     4  mutable bytes        the container's, and then 16 for each slot
 //!    180     4  slot count           participant slots, 0 without locks
 //!    184     8  lock timeout         in milliseconds, 0 for none
 //!    192    16  creation id          unique: random, a count, the time
@@ -42,7 +42,9 @@
 //! later bounds come from that copy ([`parse`](Header::parse) is a pure function of it).
 
 use crate::error::ErrorKind;
+use crate::participants::{MAX_SLOTS, SlotRecord};
 use core::mem::size_of;
+use core::time::Duration;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 pub(crate) const MAGIC: [u8; 8] = *b"SHMTYPES";
@@ -57,8 +59,10 @@ pub(crate) const PAGE: u64 = 4096;
 pub(crate) const MAX_SCHEMA_BYTES: u32 = 64 << 10;
 pub(crate) const MAX_DIMENSIONS: usize = 8;
 
-/// Bits of `required_features` that this version knows. The lock and slot bits come with the locks.
-const KNOWN_FEATURES: u32 = 0;
+/// In `required_features`: the segment has participant slots.
+pub(crate) const SLOTS: u32 = 2;
+/// Bits of `required_features` that this version knows. Bit 1 is reserved for segments that lock every access.
+const KNOWN_FEATURES: u32 = SLOTS;
 pub(crate) const HUGE_PAGES_GRANTED: u32 = 1;
 pub(crate) const HUGE_PAGES_REFUSED: u32 = 2;
 
@@ -109,6 +113,12 @@ const _: () = assert!(HEADER_BYTES == 384 && (HEADER_BYTES as u64).is_multiple_o
 pub enum Container {
     /// [`ShmArray`](crate::ShmArray)
     Array,
+    /// [`ShmVec`](crate::ShmVec)
+    Vec,
+    /// [`ShmList`](crate::ShmList)
+    List,
+    /// [`ShmCell`](crate::ShmCell)
+    Cell,
     /// [`ShmBox`](crate::ShmBox)
     Box,
     /// A container that this version of the crate does not know.
@@ -119,6 +129,9 @@ impl Container {
     pub(crate) const fn number(self) -> u32 {
         match self {
             Self::Array => 1,
+            Self::Vec => 2,
+            Self::List => 3,
+            Self::Cell => 4,
             Self::Box => 5,
             Self::Unknown(number) => number,
         }
@@ -127,6 +140,9 @@ impl Container {
     pub(crate) const fn from_number(number: u32) -> Self {
         match number {
             1 => Self::Array,
+            2 => Self::Vec,
+            3 => Self::List,
+            4 => Self::Cell,
             5 => Self::Box,
             number => Self::Unknown(number),
         }
@@ -137,6 +153,9 @@ impl Container {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Array => "ShmArray",
+            Self::Vec => "ShmVec",
+            Self::List => "ShmList",
+            Self::Cell => "ShmCell",
             Self::Box => "ShmBox",
             Self::Unknown(_) => "container unknown to this program",
         }
@@ -229,6 +248,11 @@ impl Header {
         let mutable = (self.mutable_offset, u64::from(self.mutable_bytes));
         let mutable_fits = aligned(mutable.0) && end(schema).is_some_and(|end| end <= mutable.0);
         check("mutable offset", mutable.0, mutable_fits)?;
+        let slots = self.slot_count;
+        let has_slots = self.required_features & SLOTS != 0;
+        check("slot count", slots.into(), slots <= MAX_SLOTS && has_slots == (slots > 0))?;
+        let own = mutable.1.checked_sub(slot_bytes(slots));
+        check("mutable length", mutable.1, !has_slots || own.is_some_and(aligned))?;
         let data_fits = aligned(self.data_offset) && end(mutable).is_some_and(|end| end <= self.data_offset);
         check("data offset", self.data_offset, data_fits)?;
         let data_end = end((self.data_offset, self.data_bytes));
@@ -254,6 +278,33 @@ impl Header {
     /// Offset and length of the schema.
     pub(crate) fn schema_range(&self) -> (u64, u64) {
         (self.schema_offset.into(), self.schema_bytes.into())
+    }
+
+    /// Where the table of slots starts in the file, and how many there are.
+    pub(crate) fn slot_table(&self) -> Option<(u64, u32)> {
+        (self.slot_count > 0).then(|| (self.mutable_offset + self.own_mutable_bytes(), self.slot_count))
+    }
+
+    /// The length of the mutable block without the table of slots that ends it.
+    pub(crate) fn own_mutable_bytes(&self) -> u64 {
+        u64::from(self.mutable_bytes) - slot_bytes(self.slot_count)
+    }
+
+    /// How long to wait for a lock; `None` for ever.
+    pub(crate) fn lock_timeout(&self) -> Option<Duration> {
+        (self.lock_timeout_ms > 0).then(|| Duration::from_millis(self.lock_timeout_ms))
+    }
+
+    /// Gives the segment slots. Its mutable block is complete but for them.
+    pub(crate) fn add_slots(&mut self, slots: u32, lock_timeout: Option<Duration>) {
+        self.required_features |= SLOTS;
+        self.slot_count = slots;
+        let bytes = u64::from(self.mutable_bytes).next_multiple_of(REGION_ALIGN) + slot_bytes(slots);
+        self.mutable_bytes = bytes as u32;
+        // 0 means for ever, so that a shorter time than a millisecond becomes one.
+        let milliseconds =
+            |time: Duration| u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1);
+        self.lock_timeout_ms = lock_timeout.map_or(0, milliseconds);
     }
 
     pub(crate) fn container(&self) -> Container {
@@ -295,6 +346,10 @@ pub(crate) fn extent(lengths: impl Iterator<Item = u64>, element_bytes: u64) -> 
 
 fn check(field: &'static str, value: u64, holds: bool) -> Result<(), ErrorKind> {
     if holds { Ok(()) } else { Err(ErrorKind::Corrupt { field, value }) }
+}
+
+fn slot_bytes(slots: u32) -> u64 {
+    u64::from(slots) * SlotRecord::BYTES as u64
 }
 
 fn aligned(offset: u64) -> bool {

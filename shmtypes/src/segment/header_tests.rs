@@ -31,6 +31,13 @@ fn sample() -> Box<Header> {
     header
 }
 
+/// The same with three participant slots.
+fn with_slots() -> Box<Header> {
+    let mut header = sample();
+    header.add_slots(3, Some(Duration::from_secs(30)));
+    header
+}
+
 fn parse(header: &Header) -> Result<Box<Header>, ErrorKind> {
     Header::parse(header.as_bytes(), header.total_bytes)
 }
@@ -72,6 +79,48 @@ fn the_bytes_of_version_1_are_frozen() {
     }
     assert_eq!(sample().as_bytes(), golden);
     assert!(parse(&sample()).is_ok());
+}
+
+/// What participant slots change in it.
+#[test]
+#[cfg(target_endian = "little")]
+fn the_bytes_of_slots_are_frozen() {
+    let (header, without) = (with_slots(), sample());
+    let mut golden = without.as_bytes().to_vec();
+    let fields: [(usize, &[u8]); 4] = [(16, &[2]), (176, &[176]), (180, &[3]), (184, &[0x30, 0x75])];
+    for (offset, bytes) in fields {
+        golden[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+    assert_eq!(header.as_bytes(), golden);
+    let parsed = parse(&header).unwrap();
+    assert_eq!(parsed.slot_table(), Some((448 + 128, 3)));
+    assert_eq!((parsed.own_mutable_bytes(), parsed.lock_timeout()), (128, Some(Duration::from_secs(30))));
+    assert_eq!((without.slot_table(), without.own_mutable_bytes(), without.lock_timeout()), (None, 128, None));
+}
+
+#[test]
+fn slots_that_contradict_the_header_are_named() {
+    type Change = fn(&mut Header);
+    let cases: [(&str, Change); 7] = [
+        ("slot count", |h| h.slot_count = 1024),
+        ("slot count", |h| h.slot_count = u32::MAX),
+        ("slot count", |h| h.slot_count = 0),
+        ("slot count", |h| h.required_features = 0),
+        ("mutable length", |h| h.slot_count = 12),
+        ("mutable length", |h| h.slot_count = 2),
+        ("mutable length", |h| h.mutable_bytes = 47),
+    ];
+    for (expected, damage) in cases {
+        let mut header = with_slots();
+        damage(&mut header);
+        match Header::parse(header.as_bytes(), 12288) {
+            Err(ErrorKind::Corrupt { field, .. }) => assert_eq!(field, expected),
+            other => panic!("{expected}: {other:?}"),
+        }
+    }
+    let mut filled = with_slots();
+    (filled.slot_count, filled.mutable_bytes) = (11, 176);
+    assert_eq!(parse(&filled).unwrap().slot_table(), Some((448, 11)), "nothing but the table");
 }
 
 #[test]
@@ -143,8 +192,8 @@ proptest! {
 
     /// What parses has regions inside the file, in order; whatever the bytes.
     #[test]
-    fn whatever_parses_lies_inside_its_file(changes in prop::collection::vec((0..384_usize, any::<u8>()), 0..6), file_bytes: u16) {
-        let mut bytes = sample().as_bytes().to_vec();
+    fn whatever_parses_lies_inside_its_file(changes in prop::collection::vec((prop_oneof![0..384_usize, 176..192_usize], any::<u8>()), 0..6), file_bytes: u16, slots: bool) {
+        let mut bytes = if slots { with_slots() } else { sample() }.as_bytes().to_vec();
         for (offset, byte) in changes {
             bytes[offset] = byte;
         }
@@ -153,6 +202,10 @@ proptest! {
                 let (schema, length) = header.schema_range();
                 prop_assert!(schema >= 384 && schema + length <= header.mutable_offset);
                 prop_assert!(header.mutable_offset + u64::from(header.mutable_bytes) <= header.data_offset);
+                if let Some((table, count)) = header.slot_table() {
+                    prop_assert!(table >= header.mutable_offset && table % 64 == 0 && count <= 1023);
+                    prop_assert_eq!(table + 16 * u64::from(count), header.mutable_offset + u64::from(header.mutable_bytes));
+                }
                 prop_assert!(header.data_offset + header.data_bytes <= file_bytes);
                 prop_assert_eq!(header.capacity * header.element_bytes, header.data_bytes);
                 prop_assert_eq!(header.shape().iter().product::<u64>(), header.capacity);

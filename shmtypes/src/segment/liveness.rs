@@ -94,6 +94,9 @@ fn remembered(file: &File, status: &Status) -> Result<Option<(&'static Found, u6
     Ok((key != 0).then_some((&BY_DEVICE, key)))
 }
 
+/// How often a file system is asked that gives no answer.
+const PROBES: usize = 4;
+
 /// The rung for the file system that `file`, which is a regular file, is on. Probes it the first time.
 ///
 /// Another user can hold locks on a file of his own that look like the probe's. What such a file says is believed on
@@ -107,7 +110,16 @@ pub(crate) fn rung(file: &File, status: &Status) -> Result<Rung> {
         return Ok(rung);
     }
     let own = status.owner == sys::effective_user();
-    match (probe(file)?, memory) {
+    // A process that is being started holds copies of descriptors for a moment, the probe's among them. Another probe has
+    // another description.
+    let mut probed = None;
+    for _ in 0..PROBES {
+        probed = probe(file)?;
+        if probed.is_some() {
+            break;
+        }
+    }
+    match (probed, memory) {
         (Some(rung), Some((found, key))) if own => {
             found.insert(key, rung);
             Ok(rung)

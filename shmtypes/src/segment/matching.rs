@@ -20,7 +20,7 @@ pub(crate) fn check<T: ShmLayout>(container: Container, evolve: Evolve, header: 
         if size != size_of::<T>() as u64 {
             return Err(Error::new(ErrorKind::Corrupt { field: "element size", value: size }));
         }
-        return check_alignment::<T>(header);
+        return check_placement::<T>(header);
     }
     if same_schema {
         let start = u64::from_ne_bytes(header.fingerprint.first_chunk().copied().unwrap_or_default());
@@ -28,16 +28,19 @@ pub(crate) fn check<T: ShmLayout>(container: Container, evolve: Evolve, header: 
     }
     let (segment, program) = (Layout::parse(schema)?, Layout::from(&T::SCHEMA));
     if evolve == Evolve::Append && is_appended(&segment, &program) && header.element_bytes == segment.size() as u64 {
-        return check_alignment::<T>(header);
+        return check_placement::<T>(header);
     }
     Err(Error::new(ErrorKind::LayoutMismatch { differences: segment.differences(&program) }))
 }
 
-/// The schema has the type's alignment; the header must not claim less.
-fn check_alignment<T: ShmLayout>(header: &Header) -> Result<()> {
+/// The schema has the type's alignment, and where it has locks there are slots; the header must not claim less.
+fn check_placement<T: ShmLayout>(header: &Header) -> Result<()> {
     let align = header.element_align;
     if (align as usize) < align_of::<T>() {
         return Err(Error::new(ErrorKind::Corrupt { field: "element alignment", value: align.into() }));
+    }
+    if const { T::SCHEMA.has_locks() } && header.slot_table().is_none() {
+        return Err(Error::new(ErrorKind::Corrupt { field: "slot count", value: 0 }));
     }
     Ok(())
 }

@@ -10,7 +10,8 @@
 //! | `attach` | every check before the first mapped byte |
 //! | `detach` | last one out removes the name; serialised, with retries |
 //! | `liveness` | the kernel lock that tells who is attached |
-//! | `attachment`, `elements` | what a process holds, and the typed run inside it |
+//! | `slots` | who takes part in the locks |
+//! | `attachment`, `elements`, `block` | what a process holds, the typed run inside it, and what stands beside |
 //! | `directory` | list, inspect, reap, unlink |
 //!
 //! Rules:
@@ -22,6 +23,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod attachment;
+pub(crate) mod block;
 pub(crate) mod create;
 pub(crate) mod detach;
 pub(crate) mod directory;
@@ -33,6 +35,7 @@ pub(crate) mod liveness;
 pub(crate) mod matching;
 pub(crate) mod name;
 pub(crate) mod options;
+mod slots;
 
 pub use detach::Detached;
 pub use directory::{
@@ -41,3 +44,4 @@ pub use directory::{
 pub use elements::Elements;
 pub use header::{Container, Persist};
 pub use options::{Evolve, Trust};
+pub use slots::Slots;

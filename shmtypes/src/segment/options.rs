@@ -3,8 +3,10 @@
 use super::header::{Header, Persist};
 use super::name::SegmentName;
 use crate::error::{Error, ErrorKind, Result};
+use crate::participants::MAX_SLOTS;
 use crate::sys::{self, Directory};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Whose segments may be attached. The owner of a file can change and truncate it at any time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +35,9 @@ pub enum Evolve {
 /// The default limit on attaching: more than a process can map.
 const MAX_BYTES: u64 = 1 << 46;
 
+/// A lock that is held for so long is held by somebody who will not give it back.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Options common to all containers.
 #[derive(Clone, Debug)]
 pub(crate) struct SegmentOptions {
@@ -46,6 +51,10 @@ pub(crate) struct SegmentOptions {
     pub(crate) prefault: bool,
     pub(crate) huge_pages: bool,
     pub(crate) evolve: Evolve,
+    /// How many participant slots a new segment has, if its container has locks.
+    pub(crate) slots: Option<u32>,
+    /// How long its locks are waited for; `None` for ever.
+    pub(crate) lock_timeout: Option<Duration>,
 }
 
 impl Default for SegmentOptions {
@@ -61,6 +70,8 @@ impl Default for SegmentOptions {
             prefault: false,
             huge_pages: false,
             evolve: Evolve::default(),
+            slots: None,
+            lock_timeout: Some(LOCK_TIMEOUT),
         }
     }
 }
@@ -97,6 +108,15 @@ impl SegmentOptions {
             return Err(invalid("a segment without a name has none to keep"));
         }
         Ok(())
+    }
+
+    pub(crate) fn check_slots(&self) -> Result<()> {
+        match self.slots {
+            Some(slots) if !(1..=MAX_SLOTS).contains(&slots) => {
+                Err(invalid(&format!("{slots} participant slots: a segment has 1 to {MAX_SLOTS}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether a segment of this header is likely to be refused for its owner or size. A hint: the header may lie, and its

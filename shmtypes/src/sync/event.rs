@@ -85,7 +85,7 @@ impl<'a, M: AccessMode> ShmRef<'a, ShmEvent, M> {
     fn word(self) -> ShmRef<'a, AtomicU32, M> {
         // SAFETY: the event is transparent over the atomic, so the invariant carries over; a place with this kind of schema
         // is accessed as an atomic of four bytes by everybody.
-        unsafe { ShmRef::new(self.as_ptr().cast()) }
+        unsafe { self.part(0) }
     }
 
     /// How many notifications there have been, to be given to [`wait_changed`](Self::wait_changed).
@@ -136,7 +136,7 @@ impl<M: Writable> ShmRef<'_, ShmEvent, M> {
         // Pairs with the acquire in `count`.
         self.word().fetch_add(1, Ordering::Release);
         // SAFETY: aligned and mapped by the invariant of `ShmRef`.
-        unsafe { futex::wake(self.word().as_ptr().cast()) }
+        unsafe { futex::wake(self.word().as_ptr().cast(), i32::MAX) }
     }
 }
 

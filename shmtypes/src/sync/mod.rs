@@ -5,6 +5,10 @@
 //! | `deadline` | how long a call may wait |
 //! | `event` | waiting for something to change |
 //! | `seen` | what a handle has seen of it |
+//! | `mutex`, `rwlock` | locks that survive their holder's death |
+//! | `lease` | a right that one participant has at a time |
+//! | `lock` | what they are made of |
+//! | `cell` | a value that is always read whole |
 //!
 //! Rules:
 //!
@@ -12,10 +16,23 @@
 //!    a change and its waking keeps nobody asleep.
 //! 2. Nothing in shared memory is believed: whatever a peer writes there, a wait ends by its deadline.
 
+pub(crate) mod cell;
 mod deadline;
 mod event;
+mod lease;
+pub(crate) mod lock;
+#[cfg(test)]
+mod model;
+mod mutex;
+mod rwlock;
 mod seen;
 
+pub use crate::participants::Holder;
+pub use cell::SeqCell;
 pub use deadline::Deadline;
 pub use event::ShmEvent;
+pub(crate) use lease::Lease;
+pub use lock::error::{LockError, LockResult};
+pub use mutex::{MutexGuard, ShmMutex};
+pub use rwlock::{RwLockReadGuard, RwLockWriteGuard, ShmRwLock};
 pub(crate) use seen::Seen;

@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::ops::RangeBounds;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
@@ -333,6 +334,42 @@ pub(crate) fn guard_against_truncation() -> Result<(), Failure> {
     failure("a guard against truncation", Errno::ENOSYS)
 }
 
+/// A page of private memory. There are no forks here.
+#[derive(Debug)]
+pub(crate) struct WipedPage(Contents);
+
+impl WipedPage {
+    pub(crate) fn new() -> Result<Self, Failure> {
+        let contents = Contents::new(PAGE).map_err(|errno| Failure { operation: "allocate a page", errno })?;
+        Ok(Self(contents))
+    }
+
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        NonNull::new(self.0.start).expect("allocated")
+    }
+}
+
+/// A description, and the locks that it has.
+#[derive(Debug)]
+pub(crate) struct Anchor(Arc<Description>);
+
+impl Anchor {
+    pub(crate) fn new(file: File) -> Result<Self, Failure> {
+        Ok(Self(file.0))
+    }
+
+    pub(crate) fn into_raw(self) -> *mut () {
+        Arc::into_raw(self.0).cast_mut().cast()
+    }
+
+    /// # Safety
+    /// `raw` was made by [`into_raw`](Self::into_raw) and is given back once.
+    pub(crate) unsafe fn from_raw(raw: *mut ()) -> Option<Self> {
+        // SAFETY: the caller's word.
+        (!raw.is_null()).then(|| Self(unsafe { Arc::from_raw(raw.cast_const().cast()) }))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Directory {
     path: PathBuf,
@@ -504,7 +541,7 @@ pub(crate) mod futex {
 
     /// # Safety
     /// As on Linux.
-    pub(crate) unsafe fn wake(_: *const u32) -> usize {
+    pub(crate) unsafe fn wake(_: *const u32, _: i32) -> usize {
         drop(held(&GATE));
         WOKEN.notify_all();
         0

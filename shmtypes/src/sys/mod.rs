@@ -113,7 +113,16 @@ impl LockBytes {
     pub(crate) const NAME: Self = Self { start: Self::LIFE.start + 1, count: 1 };
     /// The two bytes above, next to each other so that one call locks both.
     pub(crate) const LIFE_AND_NAME: Self = Self { start: Self::LIFE.start, count: 2 };
-    // Byte `LIFE + 16 + n` is the lock of participant slot `n`.
+
+    /// Write-locked by whoever has participant slot `n`: byte `LIFE + 16 + n`.
+    pub(crate) fn slot(n: u32) -> Self {
+        Self { start: Self::LIFE.start + 16 + u64::from(n), count: 1 }
+    }
+
+    /// The bytes of the first `count` slots.
+    pub(crate) fn slots(count: u32) -> Self {
+        Self { count: count.into(), ..Self::slot(0) }
+    }
 
     /// A byte for asking how a file system treats locks; `random` keeps two askers apart.
     pub(crate) fn probe(random: u32) -> Self {

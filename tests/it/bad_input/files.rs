@@ -340,7 +340,7 @@ fn a_segment_whose_lock_is_held_for_ever_is_busy() {
     assert_eq!((error.kind(), error.fault()), (&ErrorKind::Busy, Fault::State));
     assert_eq!(
         error.to_string(),
-        r#""a": another process holds the lock of its removal and does not get on (try again; a process that is stopped inside a removal, or holds its lock on purpose, is in the way)"#
+        r#""a": another process is in the way and does not get on (try again; a process that is stopped inside a removal, holds its lock on purpose, or never stops changing what is read, is in the way)"#
     );
     assert_eq!(kind(folder.options::<u64>("a").open_read_only()), ErrorKind::Busy);
     assert_eq!(folder.segments().inspect("a").unwrap().shape, [3], "inspecting takes no lock");

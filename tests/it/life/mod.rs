@@ -12,6 +12,7 @@ mod owners;
 mod persist;
 mod races;
 mod rungs;
+mod slots;
 mod spawning;
 mod spinning;
 

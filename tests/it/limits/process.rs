@@ -56,7 +56,7 @@ fn a_process_out_of_descriptors_is_told_so() {
             let error = result.map(drop).expect_err(constructor);
             assert_eq!(*error.kind(), ErrorKind::TooManyFiles, "{constructor}");
             assert_eq!(error.fault(), Fault::System);
-            let end = "too many open files (raise `ulimit -n`; attached segments keep none open)";
+            let end = "too many open files (raise `ulimit -n`; attached segments without locks keep none open)";
             assert!(error.to_string().ends_with(end), "{error}");
         }
         assert_eq!(kind(ShmArray::<u64>::options().unnamed().create(1)), ErrorKind::TooManyFiles);

@@ -1,6 +1,6 @@
 //! How an array is created or opened.
 
-use super::super::options::{open_or_create, segment_options};
+use super::super::options::{open_or_create, segment_options, slots_for};
 use super::ShmArray;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmValue, ShmZero};
@@ -194,7 +194,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
 
     fn check(&self, header: &Header, schema: &[u8]) -> Result<()> {
         matching::check::<T>(Container::Array, self.segment.evolve, header, schema)?;
-        if (header.mutable_bytes as usize) < size_of::<ShmEvent>() {
+        if header.own_mutable_bytes() < size_of::<ShmEvent>() as u64 {
             let value = header.mutable_bytes.into();
             return Err(Error::new(ErrorKind::Corrupt { field: "mutable length", value }));
         }
@@ -231,7 +231,13 @@ impl<T: ShmLayout> ArrayOptions<T> {
 
     fn draft(&self, n: usize, filled: bool) -> Result<Draft> {
         let shape = self.dimensions(n)?;
-        let plan = Plan { container: Container::Array, shape: &shape, mutable_bytes: MUTABLE_BYTES, filled };
+        let plan = Plan {
+            container: Container::Array,
+            shape: &shape,
+            mutable_bytes: MUTABLE_BYTES,
+            slots: slots_for::<T>(&self.segment)?,
+            filled,
+        };
         Draft::new::<T>(&self.segment, &plan)
     }
 }

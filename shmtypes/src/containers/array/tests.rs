@@ -1,6 +1,7 @@
 //! The array on whatever plays the operating system: /dev/shm, or the heap under Miri.
 
 use crate::layout::{ShmStr, ShmView};
+use crate::participants::tests::undisturbed;
 use crate::{Detached, ErrorKind, Persist, ShmArray, ShmLayout, ShmValue};
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,6 +42,7 @@ fn order(index: usize) -> Order {
 
 #[test]
 fn what_one_handle_stores_another_one_reads() {
+    let _quiet = undisturbed();
     let name = unique("round-trip");
     let orders = ShmArray::<Order>::options().name(&name).create_from_fn(5, order).unwrap();
     let other = ShmArray::<Order>::open(&name).unwrap();
@@ -134,6 +136,7 @@ fn shapes_are_row_major_and_checked() {
 
 #[test]
 fn kept_segments_outlive_their_handles_until_unlinked() {
+    let _quiet = undisturbed();
     let name = unique("keep");
     let kept = ShmArray::<u8>::options().name(&name).persist(Persist::Keep).create(3).unwrap();
     assert_eq!(kept.close().unwrap(), Detached::Kept);

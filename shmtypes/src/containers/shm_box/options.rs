@@ -1,6 +1,6 @@
 //! How a box is created or opened.
 
-use super::super::options::{open_or_create, segment_options};
+use super::super::options::{open_or_create, segment_options, slots_for};
 use super::ShmBox;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmZero};
@@ -127,7 +127,8 @@ impl<T: ShmLayout> BoxOptions<T> {
     }
 
     fn draft(&self, filled: bool) -> Result<Draft> {
-        let plan = Plan { container: Container::Box, shape: &[1], mutable_bytes: MUTABLE_BYTES, filled };
+        let slots = slots_for::<T>(&self.segment)?;
+        let plan = Plan { container: Container::Box, shape: &[1], mutable_bytes: MUTABLE_BYTES, slots, filled };
         Draft::new::<T>(&self.segment, &plan)
     }
 }

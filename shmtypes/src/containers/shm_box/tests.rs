@@ -1,5 +1,6 @@
 //! Boxes, on whatever plays the operating system.
 
+use crate::participants::tests::undisturbed;
 use crate::{Container, Detached, ErrorKind, Evolve, Persist, ShmArray, ShmBox, ShmEvent, ShmLayout, inspect, unlink};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +26,7 @@ struct Limits {
 
 #[test]
 fn what_one_handle_counts_another_one_sees() {
+    let _quiet = undisturbed();
     let counters = ShmBox::<Counters>::create().unwrap();
     let other = ShmBox::<Counters>::open(counters.name()).unwrap();
     let reader = ShmBox::<Counters>::open_read_only(counters.name()).unwrap();

@@ -6,15 +6,21 @@
 
 use super::definitions::{Definitions, distinct, unique};
 use super::text::{C, identifier, is_plain};
-use super::{Layout, LayoutField, LayoutKind};
-use crate::layout::{Scalar, Schema};
+use super::{Layout, LayoutField, LayoutKind, TypeName};
+use crate::layout::guarded::READERS;
+use crate::layout::{Guard, Scalar, Schema};
 
 impl Layout {
     /// C11 source that declares this layout as `name`, the types inside it first.
     ///
-    /// What is neither struct nor enum is declared as a struct with the one member `value`.
+    /// What is neither struct, lock, cell nor enum is declared as a struct with the one member `value`.
     #[must_use]
     pub fn to_c(&self, name: &str) -> String {
+        spelled_out(self.clone()).declared_in_c(name)
+    }
+
+    /// C11 source of a layout without guards.
+    fn declared_in_c(&self, name: &str) -> String {
         let (mut definitions, name) = Definitions::new(self, name, C);
         let mut constants = core::mem::take(&mut definitions.taken);
         let mut source = String::from("#include <stddef.h>\n#include <stdint.h>\n");
@@ -128,11 +134,69 @@ fn declaration(layout: &Layout, identifier: &str, definitions: &Definitions<'_>)
             format!("{} {declarator}", definitions.name_of(layout))
         }
         LayoutKind::Opaque { name } => bytes(name),
-        LayoutKind::Array { .. } => declarator,
+        // Of what is left, an array was entered and a guard was spelled out.
+        LayoutKind::Array { .. } | LayoutKind::Guarded { .. } => declarator,
     }
 }
 
-/// The C type of an integer or `bool`, which all atomics and enums are.
+/// The layout with locks and cells as the structs that they are in memory; C leaves the gaps by the same rules.
+fn spelled_out(mut layout: Layout) -> Layout {
+    match layout.kind {
+        LayoutKind::Array { ref mut element, .. } => replace(element),
+        LayoutKind::Struct { ref mut fields, .. } => fields.iter_mut().for_each(|field| replace(&mut field.layout)),
+        LayoutKind::Guarded { guard, mut value } => {
+            replace(&mut value);
+            return guard_structure(guard, *value);
+        }
+        _ => {}
+    }
+    layout
+}
+
+fn replace(layout: &mut Layout) {
+    let nothing = of(0, 1, None, LayoutKind::Scalar(Scalar::U8));
+    *layout = spelled_out(core::mem::replace(layout, nothing));
+}
+
+fn of(size: usize, align: usize, name: Option<&'static str>, kind: LayoutKind) -> Layout {
+    Layout { size, align, name: TypeName(name), kind }
+}
+
+fn guard_structure(guard: Guard, value: Layout) -> Layout {
+    let Some(geometry) = guard.geometry(value.size, value.align) else { return value };
+    let word = || of(8, 8, None, LayoutKind::Atomic(Scalar::U64));
+    let array = |element: Layout, length| {
+        of(element.size * length, element.align, None, LayoutKind::Array { element: Box::new(element), length })
+    };
+    let structure = |size, name, fields: Vec<(&str, usize, Layout)>| {
+        let field = |(name, offset, layout)| LayoutField { name: String::from(name), offset, layout };
+        let fields = fields.into_iter().map(field).collect();
+        of(size, geometry.align, Some(name), LayoutKind::Struct { version: 0, fields })
+    };
+    match guard {
+        Guard::Mutex => {
+            structure(geometry.size, "ShmMutex", vec![("lock", 0, word()), ("value", geometry.value, value)])
+        }
+        Guard::RwLock => {
+            let readers = array(word(), READERS);
+            let fields = vec![("lock", 0, word()), ("readers", 8, readers), ("value", geometry.value, value)];
+            structure(geometry.size, "ShmRwLock", fields)
+        }
+        Guard::Cell { buffers } => {
+            let buffer = vec![("version", 0, word()), ("value", geometry.value, value)];
+            let buffer = structure(geometry.stride, "SeqCellBuffer", buffer);
+            let fields = vec![
+                ("lock", 0, word()),
+                ("current", 8, word()),
+                ("changed", 16, of(4, 4, None, LayoutKind::Atomic(Scalar::U32))),
+                ("reserved", 20, of(4, 4, None, LayoutKind::Scalar(Scalar::U32))),
+                ("buffers", geometry.copies, array(buffer, buffers)),
+            ];
+            structure(geometry.size, "SeqCell", fields)
+        }
+    }
+}
+
 /// A C11 integer constant of a type that holds the value.
 fn constant_value(value: i128) -> String {
     if value == i64::MIN.into() {
@@ -147,6 +211,7 @@ fn constant_value(value: i128) -> String {
     format!("{value}{suffix}")
 }
 
+/// The C type of an integer or `bool`, which all atomics and enums are.
 fn integer(scalar: Scalar) -> &'static str {
     scalar_type(scalar).unwrap_or("unsigned char")
 }

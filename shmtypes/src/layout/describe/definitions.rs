@@ -31,6 +31,7 @@ impl<'a> Definitions<'a> {
                 definitions.parts(root, &identifier);
                 definitions.define(root, identifier.clone());
             }
+            LayoutKind::Guarded { .. } => definitions.collect(root, &format!("{identifier}Value")),
             _ => definitions.collect(root, &format!("{identifier}Element")),
         }
         (definitions, identifier)
@@ -43,7 +44,9 @@ impl<'a> Definitions<'a> {
 
     fn collect(&mut self, layout: &'a Layout, suggestion: &str) {
         match layout.kind {
-            LayoutKind::Array { ref element, .. } => self.collect(element, suggestion),
+            LayoutKind::Array { element: ref inner, .. } | LayoutKind::Guarded { value: ref inner, .. } => {
+                self.collect(inner, suggestion);
+            }
             LayoutKind::Struct { .. } | LayoutKind::Enum { .. } => {
                 let known = layout.name.0;
                 let equal = |other: &Definition<'_>| other.layout.name.0 == known && other.layout == layout;
@@ -90,10 +93,10 @@ impl<'a> Definitions<'a> {
     }
 }
 
-/// What an array of arrays is made of.
-pub(super) fn innermost(mut layout: &Layout) -> &Layout {
-    while let LayoutKind::Array { element, .. } = &layout.kind {
-        layout = element;
+/// What arrays and guards around each other are made of.
+fn innermost(mut layout: &Layout) -> &Layout {
+    while let LayoutKind::Array { element: inner, .. } | LayoutKind::Guarded { value: inner, .. } = &layout.kind {
+        layout = inner;
     }
     layout
 }

@@ -1,10 +1,12 @@
 //! What differs between the layout in a segment and the one in this program, in words.
 //!
 //! Fields and variants are matched by name, so that a field more at the front is one difference and a shift, not a
-//! difference in every name. Structs, enums and arrays of them are entered; `legs[].side` is a field of every element.
+//! difference in every name. Structs, enums, and arrays and guards of them are entered; `legs[].side` is a field of every
+//! element, `account.value.balance` one behind a lock.
 
 use super::text::shown;
 use super::{Layout, LayoutField, LayoutKind, LayoutVariant};
+use crate::layout::Guard;
 use std::collections::HashMap;
 
 /// How many differences are told; of the others, how many there are.
@@ -54,6 +56,10 @@ impl Differences {
         match (&segment.kind, &program.kind) {
             (LayoutKind::Array { element: ours, .. }, LayoutKind::Array { element: theirs, .. }) => {
                 return self.inside(&format!("{path}[]"), ours, theirs);
+            }
+            (LayoutKind::Guarded { guard, value: ours }, LayoutKind::Guarded { value: theirs, .. }) => {
+                let value = if let Guard::Cell { .. } = guard { "buffers[].value" } else { "value" };
+                return self.inside(&join(path, value), ours, theirs);
             }
             (
                 LayoutKind::Struct { version: ours, fields: our_fields },
@@ -167,15 +173,22 @@ fn is_entered(segment: &Layout, program: &Layout) -> bool {
         (LayoutKind::Array { element: ours, .. }, LayoutKind::Array { element: theirs, .. }) => {
             is_entered(ours, theirs)
         }
+        (
+            LayoutKind::Guarded { guard: our_guard, value: ours },
+            LayoutKind::Guarded { guard: their_guard, value: theirs },
+        ) => core::mem::discriminant(our_guard) == core::mem::discriminant(their_guard) && is_entered(ours, theirs),
         _ => false,
     }
 }
 
-/// Whether two layouts that are entered are arrays of different lengths.
+/// Whether two layouts that are entered are arrays of different lengths, or cells of different numbers of buffers.
 fn arrays_differ(segment: &Layout, program: &Layout) -> bool {
     match (&segment.kind, &program.kind) {
         (LayoutKind::Array { element: ours, length }, LayoutKind::Array { element: theirs, length: their_length }) => {
             length != their_length || arrays_differ(ours, theirs)
+        }
+        (LayoutKind::Guarded { guard, value: ours }, LayoutKind::Guarded { guard: their_guard, value: theirs }) => {
+            guard != their_guard || arrays_differ(ours, theirs)
         }
         _ => false,
     }
@@ -209,6 +222,7 @@ fn words(layout: &Layout) -> String {
         LayoutKind::Text { capacity } => format!("ShmStr<{capacity}>"),
         LayoutKind::Bytes { capacity } => format!("ShmBytes<{capacity}>"),
         LayoutKind::Array { element, length } => format!("[{}; {length}]", words(element)),
+        LayoutKind::Guarded { guard, value } => guard.type_name(&words(value)),
         LayoutKind::Struct { .. } => format!("a struct of {} bytes", layout.size),
         LayoutKind::Enum { repr, .. } => format!("an enum of {}", repr.name()),
         LayoutKind::Opaque { name } => {

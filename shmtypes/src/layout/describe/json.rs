@@ -4,7 +4,8 @@
 //! {"layout":L,"numpy":N}
 //!
 //! L  "f64"   {"atomic":"u64"}   {"nonzero":"u32"}   {"option_nonzero":"u32"}   {"str":32}   {"bytes":16}
-//!    {"array":L,"length":3}     {"opaque":"glam::Vec3","itemsize":12,"align":4}
+//!    {"mutex":L}   {"rwlock":L}   {"cell":L,"buffers":4}   {"array":L,"length":3}
+//!    {"opaque":"glam::Vec3","itemsize":12,"align":4}
 //!    {"enum":"u8","version":1,"variants":[["Rock",0],["Ship",1]]}
 //!    {"version":1,"names":["a","b"],"types":[L,L],"offsets":[0,8],"itemsize":24,"align":8}
 //!                                                                       (a version of 0 is left out)
@@ -19,7 +20,7 @@
 
 use super::numpy::{self, write_numpy};
 use super::text::is_plain;
-use crate::layout::Scalar;
+use crate::layout::{Guard, Scalar};
 use core::fmt::{self, Write};
 
 /// A layout, borrowed or owned.
@@ -49,6 +50,7 @@ pub(super) enum Shape<'a, N: Node> {
     Struct(u32, &'a [N::Field]),
     Enum(u32, Scalar, &'a [N::Variant]),
     Opaque(&'a str),
+    Guarded(Guard, &'a N),
 }
 
 /// Whether `stored` is the JSON of `node`. Allocates nothing.
@@ -112,6 +114,18 @@ fn write_layout<N: Node>(node: &N, out: &mut impl Write) -> fmt::Result {
             out.write_str("{\"array\":")?;
             write_layout(element, out)?;
             write_last(",\"length\":", length, out)
+        }
+        Shape::Guarded(guard, value) => {
+            out.write_str(match guard {
+                Guard::Mutex => "{\"mutex\":",
+                Guard::RwLock => "{\"rwlock\":",
+                Guard::Cell { .. } => "{\"cell\":",
+            })?;
+            write_layout(value, out)?;
+            match guard {
+                Guard::Cell { buffers } => write_last(",\"buffers\":", buffers, out),
+                _ => out.write_str("}"),
+            }
         }
         Shape::Opaque(name) => {
             out.write_str("{\"opaque\":")?;

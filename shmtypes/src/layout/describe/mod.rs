@@ -27,10 +27,13 @@ mod rust;
 mod text;
 
 #[cfg(test)]
+mod guarded_tests;
+#[cfg(test)]
 mod rendering_tests;
 #[cfg(test)]
 mod tests;
 
+use super::Guard;
 use super::schema::{Kind, Scalar, Schema};
 use json::{Node, Shape};
 
@@ -100,6 +103,13 @@ pub enum LayoutKind {
         /// The name.
         name: String,
     },
+    /// A value behind a lock, or in a cell.
+    Guarded {
+        /// What guards it.
+        guard: Guard,
+        /// The value's layout.
+        value: Box<Layout>,
+    },
 }
 
 /// A field of a struct.
@@ -139,7 +149,7 @@ impl Layout {
     /// The greatest length of a schema's JSON in bytes.
     pub const MAX_LEN: usize = 64 * 1024;
 
-    /// How deep structs and arrays may lie in each other.
+    /// How deep structs, arrays and guards may lie in each other.
     pub const MAX_DEPTH: usize = 32;
 
     /// The size in bytes.
@@ -219,6 +229,7 @@ impl From<&Schema> for Layout {
                 LayoutKind::Enum { version, repr, variants: variants.collect() }
             }
             Kind::Opaque { name } => LayoutKind::Opaque { name: name.to_owned() },
+            Kind::Guarded { guard, value } => LayoutKind::Guarded { guard, value: Box::new(value.into()) },
         };
         Self { size: schema.size(), align: schema.align(), name: TypeName(name), kind }
     }
@@ -250,6 +261,7 @@ impl Node for Schema {
             Kind::Struct { version, fields, .. } => Shape::Struct(version, fields),
             Kind::Enum { version, repr, variants, .. } => Shape::Enum(version, repr, variants),
             Kind::Opaque { name } => Shape::Opaque(name),
+            Kind::Guarded { guard, value } => Shape::Guarded(guard, value),
         }
     }
 
@@ -287,6 +299,7 @@ impl Node for Layout {
             LayoutKind::Struct { version, fields } => Shape::Struct(*version, fields),
             LayoutKind::Enum { version, repr, variants } => Shape::Enum(*version, *repr, variants),
             LayoutKind::Opaque { name } => Shape::Opaque(name),
+            LayoutKind::Guarded { guard, value } => Shape::Guarded(*guard, value),
         }
     }
 

@@ -2,11 +2,13 @@
 //!
 //! An array of what NumPy spells as a text gets its shape inside the text, `"(3,4)<f8"`; an array of a structured dtype
 //! is a pair of dtype and shape. Atomics, `NonZero` and enums are their integers, `char` its code, `bf16` its bits, and
-//! what NumPy has no number for (128-bit integers, UUIDs, foreign types) is raw bytes, `"|V16"`.
+//! what NumPy has no number for (128-bit integers, UUIDs, foreign types) is raw bytes, `"|V16"`. A lock or cell is the
+//! struct that it is in memory; NumPy leaves the gaps around its value alone.
 
 use super::Layout;
 use super::json::{Node, Shape, write_list, write_number, write_text};
-use crate::layout::{Scalar, Schema};
+use crate::layout::guarded::READERS;
+use crate::layout::{Guard, Scalar, Schema};
 use core::fmt::{self, Write};
 
 /// How a dtype is written.
@@ -57,7 +59,7 @@ pub(super) fn write_numpy<N: Node>(node: &N, style: &Style, depth: usize, out: &
             while let Shape::Array(inner, _) = element.shape() {
                 (element, dimensions) = (inner, dimensions + 1);
             }
-            if matches!(element.shape(), Shape::Struct(..) | Shape::Text(_) | Shape::Bytes(_)) {
+            if matches!(element.shape(), Shape::Struct(..) | Shape::Text(_) | Shape::Bytes(_) | Shape::Guarded(..)) {
                 out.write_str(style.pair.0)?;
                 write_numpy(element, style, depth, out)?;
                 out.write_str(style.comma)?;
@@ -85,8 +87,10 @@ pub(super) fn write_numpy<N: Node>(node: &N, style: &Style, depth: usize, out: &
             write_list(fields, style.comma, out, |field, out| write_number(N::field(field).1, out))?;
             write_itemsize(node.size(), style, depth, out)
         }
-        Shape::Text(capacity) => write_counted("text", capacity, node.size(), style, depth, out),
-        Shape::Bytes(capacity) => write_counted("bytes", capacity, node.size(), style, depth, out),
+        Shape::Text(capacity) => write_counted(["len", "text"], "|S", capacity, node.size(), style, depth, out),
+        // As `V`, because NumPy drops trailing NULs of an `S` when it reads one.
+        Shape::Bytes(capacity) => write_counted(["len", "bytes"], "|V", capacity, node.size(), style, depth, out),
+        Shape::Guarded(guard, value) => write_guarded(guard, value, style, depth, out),
         _ => {
             out.write_str("\"")?;
             write_format(node, out)?;
@@ -97,28 +101,98 @@ pub(super) fn write_numpy<N: Node>(node: &N, style: &Style, depth: usize, out: &
 
 /// A length and that many bytes.
 fn write_counted(
-    content: &str,
+    names: [&str; 2],
+    format: &str,
     capacity: usize,
     size: usize,
     style: &Style,
     depth: usize,
     out: &mut impl Write,
 ) -> fmt::Result {
+    write_record(&names, &[0, size_of::<u32>()], size, style, depth, out, |out| {
+        write_unsigned(size_of::<u32>(), out)?;
+        out.write_str(style.comma)?;
+        out.write_str("\"")?;
+        out.write_str(format)?;
+        write_number(capacity, out)?;
+        out.write_str("\"")
+    })
+}
+
+/// The words of a lock or cell, and the value.
+fn write_guarded<N: Node>(guard: Guard, value: &N, style: &Style, depth: usize, out: &mut impl Write) -> fmt::Result {
+    const WORD: usize = size_of::<u64>();
+    let geometry = guard.geometry(value.size(), value.align()).ok_or(fmt::Error)?;
+    match guard {
+        Guard::Mutex => {
+            write_record(&["lock", "value"], &[0, geometry.value], geometry.size, style, depth, out, |out| {
+                write_unsigned(WORD, out)?;
+                out.write_str(style.comma)?;
+                write_numpy(value, style, depth + 1, out)
+            })
+        }
+        Guard::RwLock => {
+            let offsets = [0, WORD, geometry.value];
+            write_record(&["lock", "readers", "value"], &offsets, geometry.size, style, depth, out, |out| {
+                write_unsigned(WORD, out)?;
+                write!(out, "{}\"({READERS},){NATIVE}u{WORD}\"{}", style.comma, style.comma)?;
+                write_numpy(value, style, depth + 1, out)
+            })
+        }
+        Guard::Cell { buffers } => {
+            let names = ["lock", "current", "changed", "buffers"];
+            let offsets = [0, WORD, 2 * WORD, geometry.copies];
+            write_record(&names, &offsets, geometry.size, style, depth, out, |out| {
+                for size in [WORD, WORD, size_of::<u32>()] {
+                    write_unsigned(size, out)?;
+                    out.write_str(style.comma)?;
+                }
+                out.write_str(style.pair.0)?;
+                let (names, offsets) = (["version", "value"], [0, geometry.value]);
+                write_record(&names, &offsets, geometry.stride, style, depth + 1, out, |out| {
+                    write_unsigned(WORD, out)?;
+                    out.write_str(style.comma)?;
+                    write_numpy(value, style, depth + 2, out)
+                })?;
+                out.write_str(style.comma)?;
+                out.write_str(style.shape.0)?;
+                write_number(buffers, out)?;
+                out.write_str(style.shape.2)?;
+                out.write_str(style.pair.1)
+            })
+        }
+    }
+}
+
+/// A structured dtype, whose formats `write_formats` writes.
+fn write_record<W: Write>(
+    names: &[&str],
+    offsets: &[usize],
+    size: usize,
+    style: &Style,
+    depth: usize,
+    out: &mut W,
+    write_formats: impl FnOnce(&mut W) -> fmt::Result,
+) -> fmt::Result {
     out.write_str("{")?;
     write_key("names", "[", style, depth, out)?;
-    write_list(&["len", content], style.comma, out, |name, out| write_text(name, out))?;
+    write_list(names, style.comma, out, |name, out| write_text(name, out))?;
     out.write_str("],")?;
-    write_key("formats", "[\"", style, depth, out)?;
-    out.write_str(NATIVE)?;
-    out.write_str("u4\"")?;
-    out.write_str(style.comma)?;
-    // Bytes as `V`, because NumPy drops trailing NULs of an `S` when it reads one.
-    out.write_str(if content == "text" { "\"|S" } else { "\"|V" })?;
-    write_number(capacity, out)?;
-    out.write_str("\"],")?;
+    write_key("formats", "[", style, depth, out)?;
+    write_formats(out)?;
+    out.write_str("],")?;
     write_key("offsets", "[", style, depth, out)?;
-    write_list(&[0, size_of::<u32>()], style.comma, out, |offset, out| write_number(*offset, out))?;
+    write_list(offsets, style.comma, out, |offset, out| write_number(*offset, out))?;
     write_itemsize(size, style, depth, out)
+}
+
+/// An unsigned integer of this size, in quotes.
+fn write_unsigned(size: usize, out: &mut impl Write) -> fmt::Result {
+    out.write_str("\"")?;
+    out.write_str(NATIVE)?;
+    out.write_str("u")?;
+    write_number(size, out)?;
+    out.write_str("\"")
 }
 
 /// The end of a list, the last key and the end of the object.

@@ -1,12 +1,13 @@
 //! The parser of the canonical JSON.
 //!
-//! It reads the `layout` half, checks it against the rules of `repr(C)` without padding, and lets the writer say
+//! It reads the `layout` half, checks it against the rules of `repr(C)` (padding only around what a lock or cell guards),
+//! and lets the writer say
 //! whether the stored text, the `numpy` half included, is what it would have written. So there is one authority on
 //! spelling, and what is accepted is written again byte for byte.
 
 use super::json::first_difference;
 use super::{Layout, LayoutField, LayoutKind, LayoutVariant, TypeName};
-use crate::layout::Scalar;
+use crate::layout::{Guard, Scalar};
 use core::fmt;
 use core::ops::RangeInclusive;
 
@@ -74,7 +75,7 @@ impl Parser<'_> {
         if self.skip(literal) { Ok(()) } else { self.error(expected) }
     }
 
-    /// A layout in which structs and arrays lie at most `depth` deep.
+    /// A layout in which structs, arrays and guards lie at most `depth` deep.
     fn layout(&mut self, depth: usize) -> Result<Layout> {
         if self.json.get(self.at) == Some(&b'"') {
             let scalar = self.scalar(|_| true)?;
@@ -114,6 +115,22 @@ impl Parser<'_> {
         if self.skip("{\"array\":") {
             return self.array(depth);
         }
+        if self.skip("{\"mutex\":") {
+            return self.guarded(depth, |_| Ok(Guard::Mutex));
+        }
+        if self.skip("{\"rwlock\":") {
+            return self.guarded(depth, |_| Ok(Guard::RwLock));
+        }
+        if self.skip("{\"cell\":") {
+            return self.guarded(depth, |parser| {
+                parser.literal(",\"buffers\":", "the buffers")?;
+                let start = parser.at;
+                match parser.positive()? {
+                    buffers @ 2..=64 => Ok(Guard::Cell { buffers }),
+                    _ => Err(InvalidSchema { offset: start, expected: "2 to 64 buffers" }),
+                }
+            });
+        }
         let version = if self.skip("{\"version\":") {
             let version = self.version()?;
             self.literal(",", "a comma")?;
@@ -136,6 +153,19 @@ impl Parser<'_> {
         };
         let align = element.align;
         self.end(leaf(size, align, LayoutKind::Array { element: Box::new(element), length }))
+    }
+
+    /// A value, and what `rest` reads behind it.
+    fn guarded(&mut self, depth: usize, rest: impl FnOnce(&mut Self) -> Result<Guard>) -> Result<Layout> {
+        let value = self.layout(depth)?;
+        let guard = rest(self)?;
+        match guard.geometry(value.size, value.align) {
+            Some(geometry) => {
+                let kind = LayoutKind::Guarded { guard, value: Box::new(value) };
+                self.end(leaf(geometry.size, geometry.align, kind))
+            }
+            None => self.error("a size that can be addressed"),
+        }
     }
 
     fn opaque(&mut self) -> Result<Layout> {

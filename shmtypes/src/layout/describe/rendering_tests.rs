@@ -1,10 +1,12 @@
 //! Frozen renderings.
 //!
 //! These, and those of 300 generated layouts, were compiled as Rust (without the attributes of the derive), with
-//! `gcc -std=c11 -Wall -Wextra -pedantic`, and run with NumPy 2.4, which agreed on every size and offset.
+//! `gcc -std=c11 -Wall -Wextra -pedantic`, and run with NumPy 2.4, which agreed on every size and offset. So were those of
+//! 176 generated layouts with locks and cells, but for Rust.
 
 use super::Layout;
 use super::tests::{BODY, LEGS, ODD};
+use crate::layout::guarded::tests::{Account, Cell, Line, Mutex, RwLock};
 use crate::layout::{Field, Kind, Scalar, Schema, ShmLayout};
 use core::sync::atomic::AtomicU16;
 
@@ -338,4 +340,222 @@ Thing = np.dtype({
 })
 "##
     );
+}
+
+#[test]
+#[cfg(all(target_endian = "little", target_pointer_width = "64"))]
+fn locks_and_cells_are_rendered() {
+    let layout = Layout::from(&Account::SCHEMA);
+    assert_eq!(
+        layout.to_rust("Thing"),
+        r##"#[derive(Clone, Copy, shmtypes::ShmLayout)]
+#[repr(C)]
+pub struct Balance {
+    pub amount: f64,
+    pub currency: [u8; 3],
+    pub is_open: bool,
+    pub cents: u32,
+}
+
+#[derive(shmtypes::ShmLayout)]
+#[repr(C)]
+pub struct Thing {
+    pub id: u32,
+    pub branch: u32,
+    pub open: shmtypes::sync::ShmMutex<bool>,
+    pub rates: [shmtypes::sync::ShmRwLock<f32>; 2],
+    pub latest: shmtypes::sync::SeqCell<shmtypes::sync::ShmMutex<u8>, 2>,
+    pub balance: shmtypes::sync::ShmMutex<Balance>,
+}
+"##
+    );
+    assert_eq!(
+        layout.to_c("Thing"),
+        r##"#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ShmMutex {
+    _Atomic uint64_t lock;
+    _Bool value;
+} ShmMutex;
+_Static_assert(sizeof(ShmMutex) == 16, "size of ShmMutex");
+_Static_assert(_Alignof(ShmMutex) == 8, "alignment of ShmMutex");
+_Static_assert(offsetof(ShmMutex, lock) == 0, "offset of ShmMutex.lock");
+_Static_assert(offsetof(ShmMutex, value) == 8, "offset of ShmMutex.value");
+
+typedef struct ShmRwLock {
+    _Atomic uint64_t lock;
+    _Atomic uint64_t readers[64];
+    float value;
+} ShmRwLock;
+_Static_assert(sizeof(ShmRwLock) == 528, "size of ShmRwLock");
+_Static_assert(_Alignof(ShmRwLock) == 8, "alignment of ShmRwLock");
+_Static_assert(offsetof(ShmRwLock, lock) == 0, "offset of ShmRwLock.lock");
+_Static_assert(offsetof(ShmRwLock, readers) == 8, "offset of ShmRwLock.readers");
+_Static_assert(offsetof(ShmRwLock, value) == 520, "offset of ShmRwLock.value");
+
+typedef struct ShmMutex_2 {
+    _Atomic uint64_t lock;
+    uint8_t value;
+} ShmMutex_2;
+_Static_assert(sizeof(ShmMutex_2) == 16, "size of ShmMutex_2");
+_Static_assert(_Alignof(ShmMutex_2) == 8, "alignment of ShmMutex_2");
+_Static_assert(offsetof(ShmMutex_2, lock) == 0, "offset of ShmMutex_2.lock");
+_Static_assert(offsetof(ShmMutex_2, value) == 8, "offset of ShmMutex_2.value");
+
+typedef struct SeqCellBuffer {
+    _Atomic uint64_t version;
+    ShmMutex_2 value;
+} SeqCellBuffer;
+_Static_assert(sizeof(SeqCellBuffer) == 24, "size of SeqCellBuffer");
+_Static_assert(_Alignof(SeqCellBuffer) == 8, "alignment of SeqCellBuffer");
+_Static_assert(offsetof(SeqCellBuffer, version) == 0, "offset of SeqCellBuffer.version");
+_Static_assert(offsetof(SeqCellBuffer, value) == 8, "offset of SeqCellBuffer.value");
+
+typedef struct SeqCell {
+    _Atomic uint64_t lock;
+    _Atomic uint64_t current;
+    _Atomic uint32_t changed;
+    uint32_t reserved;
+    SeqCellBuffer buffers[2];
+} SeqCell;
+_Static_assert(sizeof(SeqCell) == 72, "size of SeqCell");
+_Static_assert(_Alignof(SeqCell) == 8, "alignment of SeqCell");
+_Static_assert(offsetof(SeqCell, lock) == 0, "offset of SeqCell.lock");
+_Static_assert(offsetof(SeqCell, current) == 8, "offset of SeqCell.current");
+_Static_assert(offsetof(SeqCell, changed) == 16, "offset of SeqCell.changed");
+_Static_assert(offsetof(SeqCell, reserved) == 20, "offset of SeqCell.reserved");
+_Static_assert(offsetof(SeqCell, buffers) == 24, "offset of SeqCell.buffers");
+
+typedef struct Balance {
+    double amount;
+    uint8_t currency[3];
+    _Bool is_open;
+    uint32_t cents;
+} Balance;
+_Static_assert(sizeof(Balance) == 16, "size of Balance");
+_Static_assert(_Alignof(Balance) == 8, "alignment of Balance");
+_Static_assert(offsetof(Balance, amount) == 0, "offset of Balance.amount");
+_Static_assert(offsetof(Balance, currency) == 8, "offset of Balance.currency");
+_Static_assert(offsetof(Balance, is_open) == 11, "offset of Balance.is_open");
+_Static_assert(offsetof(Balance, cents) == 12, "offset of Balance.cents");
+
+typedef struct ShmMutex_3 {
+    _Atomic uint64_t lock;
+    Balance value;
+} ShmMutex_3;
+_Static_assert(sizeof(ShmMutex_3) == 24, "size of ShmMutex_3");
+_Static_assert(_Alignof(ShmMutex_3) == 8, "alignment of ShmMutex_3");
+_Static_assert(offsetof(ShmMutex_3, lock) == 0, "offset of ShmMutex_3.lock");
+_Static_assert(offsetof(ShmMutex_3, value) == 8, "offset of ShmMutex_3.value");
+
+typedef struct Thing {
+    uint32_t id;
+    uint32_t branch;
+    ShmMutex open;
+    ShmRwLock rates[2];
+    SeqCell latest;
+    ShmMutex_3 balance;
+} Thing;
+_Static_assert(sizeof(Thing) == 1176, "size of Thing");
+_Static_assert(_Alignof(Thing) == 8, "alignment of Thing");
+_Static_assert(offsetof(Thing, id) == 0, "offset of Thing.id");
+_Static_assert(offsetof(Thing, branch) == 4, "offset of Thing.branch");
+_Static_assert(offsetof(Thing, open) == 8, "offset of Thing.open");
+_Static_assert(offsetof(Thing, rates) == 24, "offset of Thing.rates");
+_Static_assert(offsetof(Thing, latest) == 1080, "offset of Thing.latest");
+_Static_assert(offsetof(Thing, balance) == 1152, "offset of Thing.balance");
+"##
+    );
+    assert_eq!(
+        layout.to_numpy("Thing"),
+        r##"import numpy as np
+
+Thing = np.dtype({
+    "names": ["id", "branch", "open", "rates", "latest", "balance"],
+    "formats": ["<u4", "<u4", {
+        "names": ["lock", "value"],
+        "formats": ["<u8", "|b1"],
+        "offsets": [0, 8],
+        "itemsize": 16,
+    }, ({
+        "names": ["lock", "readers", "value"],
+        "formats": ["<u8", "(64,)<u8", "<f4"],
+        "offsets": [0, 8, 520],
+        "itemsize": 528,
+    }, (2,)), {
+        "names": ["lock", "current", "changed", "buffers"],
+        "formats": ["<u8", "<u8", "<u4", ({
+            "names": ["version", "value"],
+            "formats": ["<u8", {
+                "names": ["lock", "value"],
+                "formats": ["<u8", "|u1"],
+                "offsets": [0, 8],
+                "itemsize": 16,
+            }],
+            "offsets": [0, 8],
+            "itemsize": 24,
+        }, (2,))],
+        "offsets": [0, 8, 16, 24],
+        "itemsize": 72,
+    }, {
+        "names": ["lock", "value"],
+        "formats": ["<u8", {
+            "names": ["amount", "currency", "is_open", "cents"],
+            "formats": ["<f8", "(3,)|u1", "|b1", "<u4"],
+            "offsets": [0, 8, 11, 12],
+            "itemsize": 16,
+        }],
+        "offsets": [0, 8],
+        "itemsize": 24,
+    }],
+    "offsets": [0, 4, 8, 24, 1080, 1152],
+    "itemsize": 1176,
+})
+"##
+    );
+}
+
+/// The members are checked in C by its own assertions: these are what they assert.
+#[test]
+fn every_value_stands_where_its_alignment_puts_it() {
+    fn c<T: ShmLayout>(declaration: &str, members: &str, offset: &str, size: usize, align: usize) {
+        let source = T::SCHEMA.to_c("Thing");
+        for expected in [
+            format!("typedef struct Thing {{\n{members}}} Thing;\n"),
+            format!("_Static_assert(sizeof(Thing) == {size}, "),
+            format!("_Static_assert(_Alignof(Thing) == {align}, "),
+            format!("_Static_assert(offsetof({offset}, "),
+        ] {
+            assert!(source.contains(&expected), "{expected} in {source}");
+        }
+        assert!(T::SCHEMA.to_rust("Thing").ends_with(&format!("pub type Thing = shmtypes::sync::{declaration};\n")));
+    }
+    let lock = "    _Atomic uint64_t lock;\n";
+    let mutex = |value: &str| format!("{lock}    {value};\n");
+    c::<Mutex<bool>>("ShmMutex<bool>", &mutex("_Bool value"), "Thing, value) == 8", 16, 8);
+    c::<Mutex<u32>>("ShmMutex<u32>", &mutex("uint32_t value"), "Thing, value) == 8", 16, 8);
+    c::<Mutex<f64>>("ShmMutex<f64>", &mutex("double value"), "Thing, value) == 8", 16, 8);
+    c::<Mutex<[f64; 3]>>("ShmMutex<[f64; 3]>", &mutex("double value[3]"), "Thing, value) == 8", 32, 8);
+    let wide = mutex("_Alignas(16) unsigned char value[16] /* u128 */");
+    c::<Mutex<u128>>("ShmMutex<u128>", &wide, "Thing, value) == 16", 32, 16);
+    c::<Mutex<Line>>("ShmMutex<Line>", &mutex("Line value"), "Thing, value) == 64", 128, 64);
+
+    let rwlock = |value: &str| format!("{lock}    _Atomic uint64_t readers[64];\n    {value};\n");
+    c::<RwLock<bool>>("ShmRwLock<bool>", &rwlock("_Bool value"), "Thing, value) == 520", 528, 8);
+    c::<RwLock<u32>>("ShmRwLock<u32>", &rwlock("uint32_t value"), "Thing, value) == 520", 528, 8);
+    c::<RwLock<f64>>("ShmRwLock<f64>", &rwlock("double value"), "Thing, value) == 520", 528, 8);
+    c::<RwLock<[f64; 3]>>("ShmRwLock<[f64; 3]>", &rwlock("double value[3]"), "Thing, value) == 520", 544, 8);
+    c::<RwLock<Line>>("ShmRwLock<Line>", &rwlock("Line value"), "Thing, value) == 576", 640, 64);
+
+    let cell = |buffers: &str| {
+        let words = "    _Atomic uint64_t current;\n    _Atomic uint32_t changed;\n    uint32_t reserved;\n";
+        format!("{lock}{words}    SeqCellBuffer buffers[{buffers}];\n")
+    };
+    c::<Cell<bool, 2>>("SeqCell<bool, 2>", &cell("2"), "SeqCellBuffer, value) == 8", 56, 8);
+    c::<Cell<u32, 4>>("SeqCell<u32, 4>", &cell("4"), "Thing, buffers) == 24", 88, 8);
+    c::<Cell<f64, 4>>("SeqCell<f64, 4>", &cell("4"), "Thing, buffers) == 24", 88, 8);
+    c::<Cell<[f64; 3], 64>>("SeqCell<[f64; 3], 64>", &cell("64"), "Thing, buffers) == 24", 2072, 8);
+    c::<Cell<u128, 2>>("SeqCell<u128, 2>", &cell("2"), "Thing, buffers) == 32", 96, 16);
+    c::<Cell<Line, 4>>("SeqCell<Line, 4>", &cell("4"), "SeqCellBuffer, value) == 64", 576, 64);
 }

@@ -3,7 +3,7 @@
 //! What the derive makes of it has the same schema. Names that are no ASCII identifier get one and keep their own with
 //! `#[shm(rename = "…")]`; a foreign type is taken to have the path that its recorded name spells.
 
-use super::definitions::{Definitions, distinct, innermost};
+use super::definitions::{Definitions, distinct};
 use super::text::{RUST, identifier, is_plain, shown};
 use super::{Layout, LayoutField, LayoutKind, LayoutVariant};
 use crate::layout::{Scalar, Schema};
@@ -92,8 +92,9 @@ fn version_of(version: u32) -> String {
 }
 
 fn has_atomic(layout: &Layout) -> bool {
-    match &innermost(layout).kind {
-        LayoutKind::Atomic(_) | LayoutKind::Event => true,
+    match &layout.kind {
+        LayoutKind::Atomic(_) | LayoutKind::Event | LayoutKind::Guarded { .. } => true,
+        LayoutKind::Array { element, .. } => has_atomic(element),
         LayoutKind::Struct { fields, .. } => fields.iter().any(|field| has_atomic(&field.layout)),
         _ => false,
     }
@@ -112,6 +113,9 @@ fn type_of(layout: &Layout, definitions: &Definitions<'_>) -> String {
         LayoutKind::Text { capacity } => format!("shmtypes::ShmStr<{capacity}>"),
         LayoutKind::Bytes { capacity } => format!("shmtypes::ShmBytes<{capacity}>"),
         LayoutKind::Array { element, length } => format!("[{}; {length}]", type_of(element, definitions)),
+        LayoutKind::Guarded { guard, value } => {
+            format!("shmtypes::sync::{}", guard.type_name(&type_of(value, definitions)))
+        }
         LayoutKind::Struct { .. } | LayoutKind::Enum { .. } => definitions.name_of(layout).to_owned(),
         LayoutKind::Opaque { name } => path(name),
     }

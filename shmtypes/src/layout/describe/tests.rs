@@ -1,7 +1,7 @@
 //! Golden texts, round trips over generated layouts, hostile bytes, and what differs.
 
 use super::{Layout, LayoutField, LayoutKind, LayoutVariant, TypeName, json_matches};
-use crate::layout::{Field, Kind, Scalar, Schema, ShmBytes, ShmLayout, ShmStr, Variant};
+use crate::layout::{Field, Guard, Kind, Scalar, Schema, ShmBytes, ShmLayout, ShmStr, Variant};
 use core::mem::offset_of;
 use core::num::NonZero;
 use core::sync::atomic::{AtomicBool, AtomicU64};
@@ -83,13 +83,13 @@ pub(super) const ODD: Schema = Schema::of::<[u16; 3]>(Kind::Struct {
     ],
 });
 
-fn golden(schema: &Schema, expected: &str) {
+pub(super) fn golden(schema: &Schema, expected: &str) {
     assert_eq!(schema.to_json(), expected);
     assert_round_trip(&Layout::from(schema));
     assert!(json_matches(schema, expected.as_bytes()));
 }
 
-fn assert_round_trip(layout: &Layout) {
+pub(super) fn assert_round_trip(layout: &Layout) {
     let json = layout.to_json();
     let parsed = Layout::parse(json.as_bytes()).unwrap_or_else(|error| panic!("{error}: {json}"));
     assert_eq!(parsed, *layout);
@@ -337,12 +337,17 @@ fn a_tower_of_brackets_does_not_overflow_the_stack() {
     }
 }
 
-fn leaf(size: usize, align: usize, kind: LayoutKind) -> Layout {
+pub(super) fn leaf(size: usize, align: usize, kind: LayoutKind) -> Layout {
     Layout { size, align, name: TypeName(None), kind }
 }
 
-fn array(element: Layout, length: usize) -> Layout {
+pub(super) fn array(element: Layout, length: usize) -> Layout {
     leaf(element.size * length, element.align, LayoutKind::Array { element: Box::new(element), length })
+}
+
+pub(super) fn guarded(value: Layout, guard: Guard) -> Layout {
+    let geometry = guard.geometry(value.size, value.align).expect("small");
+    leaf(geometry.size, geometry.align, LayoutKind::Guarded { guard, value: Box::new(value) })
 }
 
 /// Size and alignment by the algorithm of `repr(C)`, padding included: a second opinion.
@@ -370,6 +375,24 @@ fn repr_c(layout: &Layout) -> (usize, usize) {
                 (end, most) = (end + size, most.max(align));
             }
             (end.next_multiple_of(most), most)
+        }
+        LayoutKind::Guarded { guard, value } => {
+            let (size, align) = repr_c(value);
+            let place = |members: &[(usize, usize)]| {
+                let (mut end, mut most) = (0_usize, 1);
+                for (size, align) in members {
+                    (end, most) = (end.next_multiple_of(*align) + size, most.max(*align));
+                }
+                (end.next_multiple_of(most), most)
+            };
+            match *guard {
+                Guard::Mutex => place(&[(8, 8), (size, align)]),
+                Guard::RwLock => place(&[(8, 8), (512, 8), (size, align)]),
+                Guard::Cell { buffers } => {
+                    let (size, align) = place(&[(8, 8), (size, align)]);
+                    place(&[(8, 8), (8, 8), (4, 4), (4, 4), (size * buffers, align)])
+                }
+            }
         }
     }
 }
@@ -404,7 +427,7 @@ fn structure(mut parts: Vec<Layout>, mut names: Vec<String>, version: u32) -> La
     leaf(end, align, LayoutKind::Struct { version, fields })
 }
 
-fn layouts() -> impl Strategy<Value = Layout> {
+pub(super) fn layouts() -> impl Strategy<Value = Layout> {
     use Scalar as S;
     let scalar = proptest::sample::select(Scalar::ALL);
     let integer = proptest::sample::select(vec![S::U8, S::I16, S::U32, S::I64]);
@@ -430,6 +453,11 @@ fn layouts() -> impl Strategy<Value = Layout> {
     leaves.prop_recursive(4, 24, 5, |inner| {
         prop_oneof![
             1 => (inner.clone(), 1..5_usize).prop_map(|(element, length)| array(element, length)),
+            1 => (inner.clone(), 0..67_usize).prop_map(|(value, kind)| guarded(value, match kind {
+                0 => Guard::Mutex,
+                1 => Guard::RwLock,
+                more => Guard::Cell { buffers: more.min(64) },
+            })),
             3 => (proptest::collection::vec(inner, 1..6), names(5), 0..3_u32)
                 .prop_map(|(parts, names, version)| structure(parts, names, version)),
         ]
@@ -461,6 +489,19 @@ fn change(layout: &mut Layout, part: &mut usize, by: usize) {
                 change(element, part, by);
             }
             (layout.size, layout.align) = (element.size * *length, element.align);
+        }
+        LayoutKind::Guarded { guard, value } => {
+            if turn() {
+                *guard = match guard {
+                    Guard::Mutex => Guard::RwLock,
+                    Guard::RwLock => Guard::Cell { buffers: by + 1 },
+                    Guard::Cell { buffers } => Guard::Cell { buffers: *buffers + by },
+                };
+            } else {
+                change(value, part, by);
+            }
+            let geometry = guard.geometry(value.size, value.align);
+            (layout.size, layout.align) = geometry.map_or((by, 1), |geometry| (geometry.size, geometry.align));
         }
         LayoutKind::Struct { version, .. } | LayoutKind::Enum { version, .. } if turn() => *version += 1,
         LayoutKind::Struct { .. } if turn() => layout.size += by,
@@ -583,7 +624,7 @@ proptest! {
 }
 
 /// `schema` with its fields changed.
-fn fields_of(schema: &Schema, edit: impl FnOnce(&mut Vec<LayoutField>)) -> Layout {
+pub(super) fn fields_of(schema: &Schema, edit: impl FnOnce(&mut Vec<LayoutField>)) -> Layout {
     let mut layout = Layout::from(schema);
     let LayoutKind::Struct { fields, .. } = &mut layout.kind else { panic!("no struct") };
     edit(fields);

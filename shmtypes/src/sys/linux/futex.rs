@@ -27,13 +27,13 @@ pub(crate) unsafe fn wait(word: *const u32, expected: u32, timeout: Duration) ->
     }
 }
 
-/// Wakes all who wait at `word`, and says how many there were.
+/// Wakes up to `most` of those who wait at `word`, and says how many there were.
 ///
 /// # Safety
 /// `word` is aligned and mapped for the call.
-pub(crate) unsafe fn wake(word: *const u32) -> usize {
+pub(crate) unsafe fn wake(word: *const u32, most: i32) -> usize {
     // SAFETY: the kernel takes the word only as a key, and it is mapped by the caller's word. It fails for addresses that
     // cannot be a key; then nobody waits there either.
-    let woken = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, libc::c_int::MAX) };
+    let woken = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, most) };
     usize::try_from(woken).unwrap_or(0)
 }

@@ -2,6 +2,7 @@
 
 mod directory;
 mod file;
+mod fork;
 pub(crate) mod futex;
 mod host;
 mod map;
@@ -11,6 +12,7 @@ mod status;
 
 pub(crate) use directory::Directory;
 pub(crate) use file::{File, Refusal};
+pub(crate) use fork::{Anchor, WipedPage};
 pub(crate) use host::{
     boot_id, effective_user, memory_bytes, overflow_user, process_id, process_start, random, realtime_nanoseconds,
     unique,

@@ -1,5 +1,7 @@
 //! What can go wrong, whose fault it is, and what to do about it.
 
+mod text;
+
 use core::fmt;
 use shmtypes_compat::list::ListError;
 use shmtypes_compat::name::NameError;
@@ -81,13 +83,44 @@ pub enum ErrorKind {
     },
     /// Some process is attached.
     InUse,
-    /// Another process held the segment's life-cycle lock for longer than the deadline.
+    /// Another process was in the way for longer than the deadline: it held the segment's life-cycle lock, or changed what was
+    /// to be read faster than it could be read.
     Busy,
     /// The deadline of a wait has passed.
     TimedOut {
         /// What has not come about.
         waited_for: &'static str,
     },
+    /// All participant slots of the segment are taken: each attachment that may write has one.
+    SlotsExhausted {
+        /// How many there are.
+        slots: u32,
+    },
+    /// The last holder of the lock died, and what the lock protects may be half changed.
+    OwnerDied,
+    /// A holder of the lock died or panicked, and nobody has repaired since what it protects.
+    Poisoned,
+    /// A live holder kept the lock until the deadline.
+    LockTimedOut {
+        /// The holder's participant slot.
+        slot: u32,
+        /// Its process, as its own process id namespace knows it; 0 if unknown.
+        pid: u32,
+    },
+    /// A call that does not wait found the lock held.
+    LockHeld {
+        /// The holder's participant slot.
+        slot: u32,
+        /// Its process, as its own process id namespace knows it; 0 if unknown.
+        pid: u32,
+    },
+    /// A container of fixed capacity has no room for what was to be appended.
+    Full {
+        /// How many elements it can have.
+        capacity: usize,
+    },
+    /// An appender has lost its lease: it is a forked child's copy of its parent's, or a peer overwrote the lease.
+    LeaseLost,
     /// The segment has no name, or no descriptor, and the call needs one.
     Unnamed,
     /// The file of this name is no segment of this crate.
@@ -180,8 +213,17 @@ pub enum ErrorKind {
         /// What should stand there.
         expected: &'static str,
     },
-    /// A `ShareableList` cannot be read, changed or made.
+    /// A list cannot be read, changed or made.
     List(ListError),
+    /// The value of a list is of another kind than the call needs.
+    WrongKind {
+        /// The position of the value.
+        index: usize,
+        /// What it is: `"str"`, `"None"`, …
+        found: &'static str,
+        /// What it would have to be.
+        expected: &'static str,
+    },
     /// The bytes are no pickle of a `SharedMemory` or `ShareableList`.
     Pickle(PickleError),
     /// The directory for segments is missing.
@@ -303,10 +345,21 @@ impl Error {
             | K::WrongContainer { .. }
             | K::LayoutMismatch { .. }
             | K::Strided { .. }
+            | K::WrongKind { .. }
             | K::Unnamed => Fault::Caller,
-            K::NotFound | K::AlreadyExists { .. } | K::InUse | K::Busy | K::TimedOut { .. } | K::TooLarge { .. } => {
-                Fault::State
-            }
+            K::NotFound
+            | K::AlreadyExists { .. }
+            | K::InUse
+            | K::Busy
+            | K::TimedOut { .. }
+            | K::SlotsExhausted { .. }
+            | K::LockTimedOut { .. }
+            | K::LockHeld { .. }
+            | K::OwnerDied
+            | K::Poisoned
+            | K::Full { .. }
+            | K::LeaseLost
+            | K::TooLarge { .. } => Fault::State,
             K::NotASegment { .. }
             | K::HardLinked { .. }
             | K::Untrusted { .. }
@@ -341,6 +394,7 @@ impl Error {
             K::PermissionDenied { .. } | K::Untrusted { .. } => "PermissionError",
             K::InvalidBlockName(error) => error.on_attach().class(),
             K::OutOfRange { .. } => "IndexError",
+            K::WrongKind { .. } => "TypeError",
             K::List(error) => error.python_exception(),
             K::SizeOverflow { .. } => "OverflowError",
             // What glibc does not open, or the kernel does not map; an empty file Python refuses itself.
@@ -358,7 +412,7 @@ impl Error {
             | K::NotASegment { .. }
             | K::Truncated { .. }
             | K::Corrupt { .. } => "ValueError",
-            K::TimedOut { .. } => "TimeoutError",
+            K::TimedOut { .. } | K::LockTimedOut { .. } => "TimeoutError",
             _ => "OSError",
         }
     }
@@ -379,9 +433,22 @@ impl Error {
             }
             K::InUse => "let the attached processes end, or take the name away from under them with `unlink`",
             K::Busy => {
-                "try again; a process that is stopped inside a removal, or holds its lock on purpose, is in the way"
+                "try again; a process that is stopped inside a removal, holds its lock on purpose, or never stops changing \
+                 what is read, is in the way"
             }
             K::TimedOut { .. } => "give it more time, or look whether the process that should bring it about is alive",
+            K::OwnerDied | K::Poisoned => {
+                "repair it: the error of `lock` or `write` has the guard, whose `recover` says that all is well"
+            }
+            K::LockTimedOut { .. } | K::LockHeld { .. } => {
+                "is that process stopped, or does it hold the lock for long? Nothing is taken from a live one"
+            }
+            K::SlotsExhausted { .. } => {
+                "create it with more slots, or let some attachments end: clones of a handle share one, and `open_read_only` \
+                 needs none"
+            }
+            K::Full { .. } => "truncate it, or create it with a greater capacity: containers do not grow",
+            K::LeaseLost => "take an appender of this process's own; a parent's does nothing for its forked child",
             K::Unnamed => "named segments keep no descriptor; create it with `unnamed()` to share it by descriptor",
             K::NotASegment { .. } => "another program uses this name; choose another one",
             K::HardLinked { .. } => "remove the second name of the file",
@@ -404,7 +471,7 @@ impl Error {
             K::NoInodes => "remove unused files, or mount the file system with a larger nr_inodes",
             K::FileSizeLimit { .. } => "raise it with `ulimit -f`",
             K::NoAddressSpace { .. } => "raise `ulimit -v` or vm.max_map_count",
-            K::TooManyFiles => "raise `ulimit -n`; attached segments keep none open",
+            K::TooManyFiles => "raise `ulimit -n`; attached segments without locks keep none open",
             K::PermissionDenied { operation } if operation.contains("read-only file system") => {
                 "mount it writable, or name another directory with `.dir(path)`; `open_read_only` works there"
             }
@@ -416,85 +483,6 @@ impl Error {
             }
             _ => return None,
         })
-    }
-}
-
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InvalidName { name, reason } => write!(f, "{name:?} cannot be the name of a segment: {reason}"),
-            Self::InvalidBlockName(error) => error.fmt(f),
-            Self::InvalidOptions { reason } => f.write_str(reason),
-            Self::OutOfRange { index, len } => write!(f, "index {index} is out of range for {len} elements"),
-            Self::ShapeMismatch { given, expected } => {
-                write!(f, "shape {given:?} does not fit shape {expected:?}")
-            }
-            Self::SizeOverflow { elements, element_size } => {
-                write!(f, "{elements} elements of {element_size} bytes are more than can be addressed")
-            }
-            Self::NotFound => f.write_str("no such segment"),
-            Self::AlreadyExists { owner: Some(owner) } => write!(f, "the name is taken, by user {owner}"),
-            Self::AlreadyExists { owner: None } => f.write_str("the name is taken"),
-            Self::InUse => f.write_str("some process is attached"),
-            Self::Busy => f.write_str("another process holds the lock of its removal and does not get on"),
-            Self::TimedOut { waited_for } => write!(f, "{waited_for} did not come before the deadline"),
-            Self::Unnamed => f.write_str("the segment has no descriptor to share"),
-            Self::NotASegment { found } => write!(f, "not a shmtypes segment but {found}"),
-            Self::HardLinked { links } => write!(f, "the file has {links} names, a segment has one"),
-            Self::Untrusted { owner, trusted } => {
-                write!(f, "it belongs to user {owner}, and only user {trusted} is trusted")
-            }
-            Self::ForeignByteOrder => f.write_str("it was written on a machine of the other byte order"),
-            Self::UnknownFormat { found, supported } => {
-                write!(f, "it has format version {found}, and this program knows versions up to {supported}")
-            }
-            Self::UnknownFeatures { bits } => write!(f, "it needs features that this program lacks: {bits:#x}"),
-            Self::Corrupt { field, value } => write!(f, "the header's {field} cannot be {value}"),
-            Self::Truncated { expected, found } => {
-                write!(f, "only {found} of its {expected} bytes are there")
-            }
-            Self::Sparse { bytes, reserved } => {
-                write!(f, "only {reserved} of its {bytes} bytes are reserved on the file system")
-            }
-            Self::TooLarge { bytes, limit } => write!(f, "its {bytes} bytes are more than the limit of {limit}"),
-            Self::WrongContainer { found, expected } => write!(f, "it holds a {found}, not a {expected}"),
-            Self::LayoutMismatch { differences } => {
-                f.write_str("holds another layout: ")?;
-                for (index, difference) in differences.iter().enumerate() {
-                    write!(f, "{}{difference}", if index == 0 { "" } else { "; " })?;
-                }
-                Ok(())
-            }
-            Self::Strided { stride, element_size } => {
-                write!(f, "elements of {element_size} bytes that lie {stride} bytes apart have no slices or blocks")
-            }
-            Self::InvalidValue { element, path, found, expected } => {
-                if let Some(element) = element {
-                    write!(f, "element {element}: ")?;
-                }
-                if !path.is_empty() {
-                    write!(f, "`{path}`: ")?;
-                }
-                write!(f, "{found:#x} is not {expected}")
-            }
-            Self::List(error) => error.fmt(f),
-            Self::Pickle(error) => error.fmt(f),
-            Self::NoDirectory { path } => write!(f, "there is no directory {path:?}"),
-            Self::NoSpace { needed, available } => {
-                write!(f, "no space: {needed} bytes are needed and {available} are free")
-            }
-            Self::NoInodes => f.write_str("no space for a further file: the file system is out of inodes"),
-            Self::FileSizeLimit { needed, limit } => {
-                write!(f, "{needed} bytes are needed and this process may make files of up to {limit}")
-            }
-            Self::NoAddressSpace { needed } => write!(f, "no address space to map {needed} bytes"),
-            Self::TooManyFiles => f.write_str("too many open files"),
-            Self::PermissionDenied { operation } => write!(f, "permission denied: {operation}"),
-            Self::Unsupported { what } => write!(f, "not supported here: {what}"),
-            Self::Os { operation, errno } => {
-                write!(f, "{operation}: {}", std::io::Error::from_raw_os_error(*errno))
-            }
-        }
     }
 }
 
@@ -545,6 +533,7 @@ impl From<Error> for std::io::Error {
             | ErrorKind::InvalidOptions { .. }
             | ErrorKind::OutOfRange { .. }
             | ErrorKind::ShapeMismatch { .. }
+            | ErrorKind::WrongKind { .. }
             | ErrorKind::SizeOverflow { .. } => Io::InvalidInput,
             ErrorKind::List(
                 ListError::OutOfRange { .. }
@@ -554,12 +543,18 @@ impl From<Error> for std::io::Error {
                 | ListError::TooLong { .. },
             ) => Io::InvalidInput,
             ErrorKind::List(ListError::Busy { .. } | ListError::Unfinished) => Io::ResourceBusy,
-            ErrorKind::NoSpace { .. } | ErrorKind::NoInodes => Io::StorageFull,
+            ErrorKind::NoSpace { .. } | ErrorKind::NoInodes | ErrorKind::Full { .. } => Io::StorageFull,
             ErrorKind::FileSizeLimit { .. } => Io::FileTooLarge,
             ErrorKind::NoAddressSpace { .. } => Io::OutOfMemory,
             ErrorKind::Unsupported { .. } => Io::Unsupported,
-            ErrorKind::InUse | ErrorKind::Busy => Io::ResourceBusy,
-            ErrorKind::TimedOut { .. } => Io::TimedOut,
+            ErrorKind::InUse
+            | ErrorKind::Busy
+            | ErrorKind::LeaseLost
+            | ErrorKind::SlotsExhausted { .. }
+            | ErrorKind::LockHeld { .. }
+            | ErrorKind::OwnerDied
+            | ErrorKind::Poisoned => Io::ResourceBusy,
+            ErrorKind::TimedOut { .. } | ErrorKind::LockTimedOut { .. } => Io::TimedOut,
             ErrorKind::Os { errno, .. } => std::io::Error::from_raw_os_error(*errno).kind(),
             _ => Io::InvalidData,
         };

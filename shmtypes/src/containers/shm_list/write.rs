@@ -1,0 +1,176 @@
+//! Storing, under the lock of the slot.
+
+use super::ShmList;
+use super::record::{Encoded, Slot};
+use super::turn::Turn;
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::Writable;
+use crate::sync::Deadline;
+use crate::sync::lock::waiting::Waiting;
+use shmtypes_compat::list::AsValue;
+use shmtypes_compat::{Value, ValueRef};
+
+impl<M: Writable> ShmList<M> {
+    /// Stores a value, of whatever kind. Negative indices count from the end.
+    ///
+    /// Waits for other writers of the same slot as long as the [lock timeout](super::ListOptions::lock_timeout) says, and never for
+    /// readers. Wakes nobody: see [`notify`](Self::notify).
+    ///
+    /// # Errors
+    /// [`ListError::OutOfRange`](crate::compat::ListError::OutOfRange), and
+    /// [`ListError::ExceedsStorage`](crate::compat::ListError::ExceedsStorage), which says how many bytes the value needs and
+    /// the slot takes, as [`ErrorKind::List`]; [`ErrorKind::LockTimedOut`], which names the writer that is in the way. Then
+    /// nothing was changed.
+    #[inline]
+    pub fn set(&self, index: isize, value: impl AsValue) -> Result<()> {
+        self.put(index, value.as_value(), self.patience())
+    }
+
+    /// Stores a value without owning its text.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    #[inline]
+    pub fn set_ref(&self, index: isize, value: ValueRef<'_>) -> Result<()> {
+        self.put(index, value, self.patience())
+    }
+
+    /// Stores a value if no other writer is at the slot.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LockHeld`], and as [`set`](Self::set).
+    pub fn try_set(&self, index: isize, value: impl AsValue) -> Result<()> {
+        self.put(index, value.as_value(), Waiting::Not)
+    }
+
+    /// Stores a value, and waits for other writers of the slot until a deadline.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn set_until(&self, index: isize, value: impl AsValue, deadline: impl Into<Deadline>) -> Result<()> {
+        self.put(index, value.as_value(), Waiting::Until(deadline.into()))
+    }
+
+    /// Replaces a value by what `change` makes of it. No other writer comes between, so that nothing is lost that others
+    /// stored. If `change` panics, nothing is changed.
+    ///
+    /// A store into the same slot inside `change` waits for itself, and fails at its deadline.
+    ///
+    /// ```
+    /// use shmtypes::ShmList;
+    /// use shmtypes::compat::Value;
+    ///
+    /// let list = ShmList::options().slot_capacity(16).create(["a"])?;
+    /// list.update(0, |value| format!("{value} and more"))?;
+    /// assert_eq!(list.get(0)?, Value::from("'a' and more"));
+    /// # Ok::<(), shmtypes::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`set`](Self::set) and [`get`](Self::get).
+    pub fn update<V: AsValue>(&self, index: isize, change: impl FnOnce(Value) -> V) -> Result<()> {
+        self.change(index, change, self.patience())
+    }
+
+    /// As [`update`](Self::update), if no other writer is at the slot.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LockHeld`], and as [`update`](Self::update).
+    pub fn try_update<V: AsValue>(&self, index: isize, change: impl FnOnce(Value) -> V) -> Result<()> {
+        self.change(index, change, Waiting::Not)
+    }
+
+    /// As [`update`](Self::update), and waits for other writers of the slot until a deadline.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub fn update_until<V: AsValue>(
+        &self,
+        index: isize,
+        change: impl FnOnce(Value) -> V,
+        deadline: impl Into<Deadline>,
+    ) -> Result<()> {
+        self.change(index, change, Waiting::Until(deadline.into()))
+    }
+
+    /// Adds to an integer, wrapping around at 64 bits, and returns what it was before.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongKind`] if the value is no integer (a `bool` is none); else as [`set`](Self::set).
+    pub fn fetch_add(&self, index: isize, summand: i64) -> Result<i64> {
+        self.change_int(index, |int| Some(int.wrapping_add(summand)))
+    }
+
+    /// Replaces an integer by `new` if it is `current`. The inner result is what was there: `Ok` if it was replaced.
+    ///
+    /// ```
+    /// use shmtypes::ShmList;
+    ///
+    /// let list = ShmList::create([5])?;
+    /// assert_eq!(list.compare_exchange(0, 5, 6)?, Ok(5));
+    /// assert_eq!(list.compare_exchange(0, 5, 7)?, Err(6));
+    /// # Ok::<(), shmtypes::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`fetch_add`](Self::fetch_add).
+    pub fn compare_exchange(&self, index: isize, current: i64, new: i64) -> Result<Result<i64, i64>> {
+        let found = self.change_int(index, |int| (int == current).then_some(new))?;
+        Ok(if found == current { Ok(found) } else { Err(found) })
+    }
+
+    #[inline(always)]
+    fn patience(&self) -> Waiting {
+        Waiting::AtMost(self.lock_timeout)
+    }
+
+    #[inline(always)]
+    fn put(&self, index: isize, value: ValueRef<'_>, waiting: Waiting) -> Result<()> {
+        let store = |slot: Slot<'_, M>| {
+            let value = Encoded::new(value);
+            slot.check_fits(&value)?;
+            let turn = Turn::take(slot.lock_word(), waiting)?;
+            slot.store(value);
+            drop(turn);
+            Ok(())
+        };
+        self.position(index).and_then(|position| self.slot(position)).and_then(store).map_err(|error| self.named(error))
+    }
+
+    fn change<V: AsValue>(&self, index: isize, change: impl FnOnce(Value) -> V, waiting: Waiting) -> Result<()> {
+        let change = |position: usize| {
+            let slot = self.slot(position)?;
+            let turn = Turn::take(slot.lock_word(), waiting)?;
+            let changed = change(slot.get(position)?);
+            if !turn.is_mine() {
+                // The parent goes on with its own copy.
+                return Err(Error::new(ErrorKind::Unsupported {
+                    what: "an update by the child of a fork inside of it",
+                }));
+            }
+            let value = Encoded::new(changed.as_value());
+            slot.check_fits(&value)?;
+            slot.store(value);
+            Ok(())
+        };
+        self.position(index).and_then(change).map_err(|error| self.named(error))
+    }
+
+    /// Replaces an integer, if `change` says by what, and returns what was there.
+    fn change_int(&self, index: isize, change: impl FnOnce(i64) -> Option<i64>) -> Result<i64> {
+        let change = |position: usize| {
+            let slot = self.slot(position)?;
+            let turn = Turn::take(slot.lock_word(), self.patience())?;
+            let Some(int) = slot.glance(position)?.int() else {
+                let found = slot.kind(position)?.name();
+                return Err(Error::new(ErrorKind::WrongKind { index: position, found, expected: "int" }));
+            };
+            if let Some(new) = change(int) {
+                slot.store(Encoded::new(ValueRef::Int(new)));
+            }
+            drop(turn);
+            Ok(int)
+        };
+        self.position(index).and_then(change).map_err(|error| self.named(error))
+    }
+}

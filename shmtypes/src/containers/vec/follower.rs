@@ -1,0 +1,261 @@
+//! Reading what comes, every element once and in order.
+
+use super::ShmVec;
+use super::control::Parts;
+use super::publication::{Cursor, State, Taken};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{AccessMode, ReadWrite, ShmLayout, ShmValue};
+use crate::segment::elements::Elements;
+use crate::sync::Deadline;
+use core::hint;
+use std::time::Duration;
+
+/// How long a follower sleeps before it looks by itself: pushes alone wake nobody.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How often it looks before it sleeps for the first time.
+const SPINS: u32 = 100;
+
+/// What a [`Follower`] gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Followed<T> {
+    /// The next element.
+    Item(T),
+    /// The vector was truncated: forget what came before. The first element comes next.
+    Reset,
+}
+
+/// Gets every element of a [`ShmVec`] once and in order, as long as it only grows.
+///
+/// After a [truncation](super::Appender::truncate) it gets [`Followed::Reset`] once and goes on at the first element, also if
+/// elements stayed: it cannot know how short the vector was meanwhile, so that only from the beginning on nothing is missed.
+/// Several truncations between two looks are one `Reset`. (Exactly 2^24 of them look like none.)
+///
+/// ```
+/// use shmtypes::{Followed, ShmVec};
+/// use std::time::Duration;
+///
+/// let log = ShmVec::<u64>::create(100)?;
+/// let mut follower = log.follow();
+/// log.extend_from_slice(&[1, 2])?;
+/// assert_eq!(follower.next(Duration::from_secs(10))?, Followed::Item(1));
+/// log.clear()?;
+/// log.push(3)?;
+/// assert_eq!(follower.next(Duration::from_secs(10))?, Followed::Reset);
+/// assert_eq!(follower.next(Duration::from_secs(10))?, Followed::Item(3));
+/// # Ok::<(), shmtypes::Error>(())
+/// ```
+///
+/// Needs only read access. It is a handle of its own: the vector stays attached as long as it lives. Nobody waits for a
+/// follower, and one that is killed leaves nothing behind.
+#[derive(Debug)]
+pub struct Follower<T: ShmLayout, M: AccessMode = ReadWrite> {
+    vec: ShmVec<T, M>,
+    cursor: Cursor,
+}
+
+/// Following.
+impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
+    /// Follows the vector from its first element on.
+    #[must_use]
+    pub fn follow(&self) -> Follower<T, M> {
+        self.follow_from(0)
+    }
+
+    /// Follows the vector from element `position` on, which need not be there yet.
+    #[must_use]
+    pub fn follow_from(&self, position: usize) -> Follower<T, M> {
+        self.follow_at(self.state(), position)
+    }
+
+    /// Follows the vector from the elements on that come from now on.
+    #[must_use]
+    pub fn follow_from_end(&self) -> Follower<T, M> {
+        let known = self.state();
+        self.follow_at(known, known.len(self.capacity()))
+    }
+
+    fn follow_at(&self, known: State, position: usize) -> Follower<T, M> {
+        Follower { vec: self.clone(), cursor: Cursor::new(known, position) }
+    }
+}
+
+impl<T: ShmLayout, M: AccessMode> Follower<T, M> {
+    /// The position of the next element.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.cursor.position()
+    }
+
+    /// The next element, or that there was a truncation, waiting for either.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TimedOut`] at the deadline; one that has passed asks once. [`ErrorKind::InvalidValue`] if a peer left
+    /// bytes there that are no `T`; the next call goes on behind them.
+    #[inline]
+    pub fn next(&mut self, deadline: impl Into<Deadline>) -> Result<Followed<T>>
+    where
+        T: ShmValue,
+    {
+        match self.try_next() {
+            Ok(None) => self.wait_and_take(deadline.into()),
+            Ok(Some(followed)) => Ok(followed),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[cold]
+    fn wait_and_take(&mut self, deadline: Deadline) -> Result<Followed<T>>
+    where
+        T: ShmValue,
+    {
+        loop {
+            self.wait(deadline)?;
+            if let Some(followed) = self.try_next()? {
+                return Ok(followed);
+            }
+        }
+    }
+
+    /// The next element, or that there was a truncation, if either has come already.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), but for the time.
+    #[inline]
+    pub fn try_next(&mut self) -> Result<Option<Followed<T>>>
+    where
+        T: ShmValue,
+    {
+        let elements = &self.vec.elements;
+        // Goes on behind an invalid one, too, or it would be the last.
+        let copy = |position, _| (elements.get(position), 1);
+        match self.cursor.take(elements.block().state(), elements.count(), copy) {
+            Taken::Nothing => Ok(None),
+            Taken::Reset => Ok(Some(Followed::Reset)),
+            Taken::Copied(item) => item.map(|item| Some(Followed::Item(item))),
+        }
+    }
+
+    /// Appends everything that has come already to `items`, and says how many that are. After a truncation it is
+    /// [`Followed::Reset`], and `items` stays as it is.
+    ///
+    /// ```
+    /// use shmtypes::{Followed, ShmVec};
+    ///
+    /// let log = ShmVec::<u64>::create_from_slice(100, &[1, 2, 3])?;
+    /// let (mut follower, mut items) = (log.follow(), Vec::new());
+    /// assert_eq!(follower.read_available(&mut items)?, Followed::Item(3));
+    /// assert_eq!(items, [1, 2, 3]);
+    /// # Ok::<(), shmtypes::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidValue`] if the first of them is no `T`; the next call goes on behind it. (If a later one is none,
+    /// some of those before it come first.)
+    /// [`ErrorKind::NoAddressSpace`] if there is no memory for so many, [`ErrorKind::Strided`] if the segment's type has
+    /// further fields.
+    pub fn read_available(&mut self, items: &mut Vec<T>) -> Result<Followed<usize>>
+    where
+        T: ShmValue,
+    {
+        let (elements, before) = (&self.vec.elements, items.len());
+        let copy = |position, count| {
+            let copied = append_valid(elements, position, count, items);
+            // As in `try_next`.
+            let taken = copied.as_ref().copied().unwrap_or(1);
+            (copied, taken)
+        };
+        match self.cursor.take(elements.block().state(), elements.count(), copy) {
+            Taken::Nothing => Ok(Followed::Item(0)),
+            Taken::Reset => {
+                items.truncate(before);
+                Ok(Followed::Reset)
+            }
+            Taken::Copied(copied) => copied.map(Followed::Item),
+        }
+    }
+
+    /// Waits until there is something to [read](Self::read_available).
+    ///
+    /// # Errors
+    /// [`ErrorKind::TimedOut`] at the deadline; one that has passed asks once.
+    pub fn wait(&mut self, deadline: impl Into<Deadline>) -> Result<()> {
+        let deadline = deadline.into();
+        for _ in 0..SPINS {
+            if self.is_ready() {
+                return Ok(());
+            }
+            hint::spin_loop();
+        }
+        loop {
+            // Before the look: what is told after it ends the sleep.
+            let count = self.vec.elements.block().changed().count();
+            if self.is_ready() {
+                return Ok(());
+            }
+            let slice = deadline.remaining().map_or(LOOK, |remaining| remaining.min(LOOK));
+            if slice.is_zero() {
+                return Err(Error::new(ErrorKind::TimedOut { waited_for: "a further element" }).on(self.vec.name()));
+            }
+            match self.vec.elements.block().changed().wait_changed(count, slice) {
+                Err(error) if !matches!(error.kind(), ErrorKind::TimedOut { .. }) => return Err(error),
+                _ => {}
+            }
+        }
+    }
+
+    /// Everything that comes until the deadline, which ends the iteration; one that has passed gives what has come already.
+    pub fn until(&mut self, deadline: impl Into<Deadline>) -> FollowUntil<'_, T, M>
+    where
+        T: ShmValue,
+    {
+        FollowUntil { follower: self, deadline: deadline.into() }
+    }
+
+    fn is_ready(&mut self) -> bool {
+        let elements = &self.vec.elements;
+        self.cursor.is_ready(elements.block().state(), elements.count())
+    }
+}
+
+/// Appends copies of the elements up to the first one that is no `T`, or says what is wrong with that if it is the first of all.
+fn append_valid<T: ShmValue, M: AccessMode>(
+    elements: &Elements<T, M>,
+    position: usize,
+    count: usize,
+    items: &mut Vec<T>,
+) -> Result<usize> {
+    let mut valid = count;
+    loop {
+        match elements.append_range(position, valid, items) {
+            Ok(()) => return Ok(valid),
+            Err(error) => match *error.kind() {
+                // Less than before, so that this ends whatever a peer writes meanwhile; and by half at least.
+                ErrorKind::InvalidValue { element: Some(element), .. } if element > position => {
+                    valid = (element - position).min(valid / 2).max(1);
+                }
+                _ => return Err(error),
+            },
+        }
+    }
+}
+
+/// What comes until a deadline. Made by [`Follower::until`].
+#[derive(Debug)]
+pub struct FollowUntil<'a, T: ShmLayout, M: AccessMode = ReadWrite> {
+    follower: &'a mut Follower<T, M>,
+    deadline: Deadline,
+}
+
+impl<T: ShmValue, M: AccessMode> Iterator for FollowUntil<'_, T, M> {
+    type Item = Result<Followed<T>>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.follower.next(self.deadline) {
+            Err(error) if matches!(error.kind(), ErrorKind::TimedOut { .. }) => None,
+            outcome => Some(outcome),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Reading what is in sight.
+
+use super::ShmVec;
+use super::control::Parts;
+use super::publication::{self, State};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::{AccessMode, ReadWrite, ShmLayout, ShmValue};
+use core::iter::FusedIterator;
+use std::time::{Duration, Instant};
+
+/// How often one element is copied again that was truncated meanwhile.
+const ATTEMPTS: u32 = 1_000;
+
+/// How often more of them are copied again whatever time that takes, and for how long else.
+const LONG_ATTEMPTS: u32 = 10;
+const LONG_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Reading. Every call copies out what is in sight at one instant; [`ErrorKind::Busy`] if the vector was truncated during each of
+/// 1,000 attempts, or for a second.
+impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
+    /// The number of elements in sight.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state().len(self.capacity())
+    }
+
+    /// Whether no element is in sight.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of elements that there is room for.
+    #[inline(always)]
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.elements.count()
+    }
+
+    #[inline(always)]
+    pub(super) fn state(&self) -> State {
+        publication::look(self.elements.block().state())
+    }
+
+    /// Copies element `index` out.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfRange`]; [`ErrorKind::InvalidValue`] if a peer left bytes there that are no `T`.
+    #[inline]
+    pub fn get(&self, index: usize) -> Result<T>
+    where
+        T: ShmValue,
+    {
+        let mut left = ATTEMPTS;
+        let go_on = || {
+            left -= 1;
+            left > 0
+        };
+        let read = publication::read(self.elements.block().state(), go_on, |state| {
+            let len = state.len(self.capacity());
+            if index < len { self.elements.get(index) } else { Err(Error::out_of_range(index, len)) }
+        });
+        read.unwrap_or_else(|| Err(self.busy()))
+    }
+
+    /// Copies all elements in sight out.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidValue`]; [`ErrorKind::NoAddressSpace`] if there is no memory for so many;
+    /// [`ErrorKind::Strided`] if the segment's type has further fields.
+    pub fn snapshot(&self) -> Result<Vec<T>>
+    where
+        T: ShmValue,
+    {
+        self.read_many(|len| self.elements.copy_range(0, len))
+    }
+
+    /// Copies the elements from `start` on out, as many as `target` has. `target` changes only if all are there and
+    /// valid, or the vector was truncated meanwhile.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfRange`] unless all are in sight, and as [`snapshot`](Self::snapshot).
+    pub fn copy_to_slice(&self, start: usize, target: &mut [T]) -> Result<()>
+    where
+        T: ShmValue,
+    {
+        self.read_many(|len| match start.checked_add(target.len()) {
+            Some(end) if end <= len => self.elements.copy_out_checked(start, target),
+            end => Err(Error::out_of_range(end.unwrap_or(usize::MAX), len)),
+        })
+    }
+
+    fn read_many<R>(&self, mut copy: impl FnMut(usize) -> Result<R>) -> Result<R> {
+        let (mut attempts, mut start) = (0, None);
+        let go_on = || {
+            attempts += 1;
+            let start = start.get_or_insert_with(Instant::now);
+            attempts < ATTEMPTS && (attempts < LONG_ATTEMPTS || start.elapsed() < LONG_PATIENCE)
+        };
+        let read = publication::read(self.elements.block().state(), go_on, |state| copy(state.len(self.capacity())));
+        read.unwrap_or_else(|| Err(self.busy()))
+    }
+
+    #[cold]
+    fn busy(&self) -> Error {
+        Error::new(ErrorKind::Busy).on(self.name())
+    }
+
+    /// Copies of the elements that are in sight now, one after the other. All are of one time: if the vector is truncated
+    /// before the last one, the iterator ends there.
+    ///
+    /// Each item is an `Err` if a peer left bytes there that are no `T`.
+    pub fn iter(&self) -> VecIter<'_, T, M>
+    where
+        T: ShmValue,
+    {
+        let known = self.state();
+        VecIter { vec: self, known, next: 0, end: known.len(self.capacity()) }
+    }
+}
+
+/// Copies of the elements, in order. Made by [`ShmVec::iter`].
+#[derive(Debug)]
+pub struct VecIter<'a, T: ShmLayout, M: AccessMode = ReadWrite> {
+    vec: &'a ShmVec<T, M>,
+    known: State,
+    next: usize,
+    end: usize,
+}
+
+impl<T: ShmValue, M: AccessMode> Iterator for VecIter<'_, T, M> {
+    type Item = Result<T>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Result<T>> {
+        if self.next == self.end {
+            return None;
+        }
+        let item = self.vec.elements.get(self.next);
+        if publication::look_again(self.vec.elements.block().state(), self.known).is_err() {
+            self.end = self.next;
+            return None;
+        }
+        self.next += 1;
+        Some(item)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.end - self.next))
+    }
+}
+
+impl<T: ShmValue, M: AccessMode> FusedIterator for VecIter<'_, T, M> {}
+
+impl<'a, T: ShmValue, M: AccessMode> IntoIterator for &'a ShmVec<T, M> {
+    type Item = Result<T>;
+    type IntoIter = VecIter<'a, T, M>;
+
+    fn into_iter(self) -> VecIter<'a, T, M> {
+        self.iter()
+    }
+}

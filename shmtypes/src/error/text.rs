@@ -1,0 +1,93 @@
+//! What errors say.
+
+use super::ErrorKind;
+use core::fmt;
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidName { name, reason } => write!(f, "{name:?} cannot be the name of a segment: {reason}"),
+            Self::InvalidBlockName(error) => error.fmt(f),
+            Self::InvalidOptions { reason } => f.write_str(reason),
+            Self::OutOfRange { index, len } => write!(f, "index {index} is out of range for {len} elements"),
+            Self::ShapeMismatch { given, expected } => {
+                write!(f, "shape {given:?} does not fit shape {expected:?}")
+            }
+            Self::SizeOverflow { elements, element_size } => {
+                write!(f, "{elements} elements of {element_size} bytes are more than can be addressed")
+            }
+            Self::NotFound => f.write_str("no such segment"),
+            Self::AlreadyExists { owner: Some(owner) } => write!(f, "the name is taken, by user {owner}"),
+            Self::AlreadyExists { owner: None } => f.write_str("the name is taken"),
+            Self::InUse => f.write_str("some process is attached"),
+            Self::Busy => f.write_str("another process is in the way and does not get on"),
+            Self::TimedOut { waited_for } => write!(f, "{waited_for} did not come before the deadline"),
+            Self::OwnerDied => f.write_str("the last holder of the lock died in the middle of something"),
+            Self::Poisoned => f.write_str("the lock is poisoned: a holder died or panicked"),
+            Self::LockTimedOut { slot, pid } => {
+                write!(f, "the lock did not become free before the deadline: slot {slot} (process {pid}) holds it")
+            }
+            Self::LockHeld { slot, pid } => write!(f, "the lock is held, by slot {slot} (process {pid})"),
+            Self::SlotsExhausted { slots } => write!(f, "all of its {slots} participant slots are taken"),
+            Self::Full { capacity } => write!(f, "it is full: there is room for {capacity} elements altogether"),
+            Self::LeaseLost => f.write_str("this appender no longer holds its lease"),
+            Self::Unnamed => f.write_str("the segment has no descriptor to share"),
+            Self::NotASegment { found } => write!(f, "not a shmtypes segment but {found}"),
+            Self::HardLinked { links } => write!(f, "the file has {links} names, a segment has one"),
+            Self::Untrusted { owner, trusted } => {
+                write!(f, "it belongs to user {owner}, and only user {trusted} is trusted")
+            }
+            Self::ForeignByteOrder => f.write_str("it was written on a machine of the other byte order"),
+            Self::UnknownFormat { found, supported } => {
+                write!(f, "it has format version {found}, and this program knows versions up to {supported}")
+            }
+            Self::UnknownFeatures { bits } => write!(f, "it needs features that this program lacks: {bits:#x}"),
+            Self::Corrupt { field, value } => write!(f, "the header's {field} cannot be {value}"),
+            Self::Truncated { expected, found } => {
+                write!(f, "only {found} of its {expected} bytes are there")
+            }
+            Self::Sparse { bytes, reserved } => {
+                write!(f, "only {reserved} of its {bytes} bytes are reserved on the file system")
+            }
+            Self::TooLarge { bytes, limit } => write!(f, "its {bytes} bytes are more than the limit of {limit}"),
+            Self::WrongContainer { found, expected } => write!(f, "it holds a {found}, not a {expected}"),
+            Self::LayoutMismatch { differences } => {
+                f.write_str("holds another layout: ")?;
+                for (index, difference) in differences.iter().enumerate() {
+                    write!(f, "{}{difference}", if index == 0 { "" } else { "; " })?;
+                }
+                Ok(())
+            }
+            Self::Strided { stride, element_size } => {
+                write!(f, "elements of {element_size} bytes that lie {stride} bytes apart have no slices or blocks")
+            }
+            Self::InvalidValue { element, path, found, expected } => {
+                if let Some(element) = element {
+                    write!(f, "element {element}: ")?;
+                }
+                if !path.is_empty() {
+                    write!(f, "`{path}`: ")?;
+                }
+                write!(f, "{found:#x} is not {expected}")
+            }
+            Self::List(error) => error.fmt(f),
+            Self::WrongKind { index, found, expected } => write!(f, "value {index} is {found}, not {expected}"),
+            Self::Pickle(error) => error.fmt(f),
+            Self::NoDirectory { path } => write!(f, "there is no directory {path:?}"),
+            Self::NoSpace { needed, available } => {
+                write!(f, "no space: {needed} bytes are needed and {available} are free")
+            }
+            Self::NoInodes => f.write_str("no space for a further file: the file system is out of inodes"),
+            Self::FileSizeLimit { needed, limit } => {
+                write!(f, "{needed} bytes are needed and this process may make files of up to {limit}")
+            }
+            Self::NoAddressSpace { needed } => write!(f, "no address space to map {needed} bytes"),
+            Self::TooManyFiles => f.write_str("too many open files"),
+            Self::PermissionDenied { operation } => write!(f, "permission denied: {operation}"),
+            Self::Unsupported { what } => write!(f, "not supported here: {what}"),
+            Self::Os { operation, errno } => {
+                write!(f, "{operation}: {}", std::io::Error::from_raw_os_error(*errno))
+            }
+        }
+    }
+}

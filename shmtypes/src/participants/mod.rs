@@ -1,0 +1,219 @@
+//! Who takes part in the locks of a segment: slots, and whether the process behind one is alive.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `identity` | a slot and its generation in 64 bits |
+//! | `table` | the slots' records in shared memory |
+//! | `record` | what this process remembers, and a forked child does not |
+//!
+//! Rules:
+//!
+//! 1. A slot is a byte of the segment's file, write-locked through an open file description of its own. That one lives
+//!    by one mapping, which no forked child inherits: the lock ends with this process, however it ends, and with
+//!    nothing else.
+//! 2. Whoever takes a slot counts its generation up, so that no identity comes back.
+//! 3. The kernel says who is alive. Process ids are for people.
+//! 4. Nothing in the shared table is believed: whatever a peer writes there, answers may be wrong, and nothing worse.
+//!
+//! What it does not promise: a fork while another thread is between the opening and the mapping of its slot's
+//! description gives the child a copy of that description. Then the slot looks alive until the child ends or executes a
+//! program, and who waits for a dead owner waits that long, or until the deadline.
+#![allow(unsafe_code, reason = "reaches the shared table, and hands a mapping over to the process's record")]
+#![allow(dead_code, reason = "the locks use the rest")]
+
+mod identity;
+mod record;
+mod table;
+
+pub(crate) use identity::Identity;
+pub(crate) use table::SlotRecord;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::{self, Access, Anchor, Failure, File, FileId, Lock, LockBytes};
+use core::sync::atomic::{Ordering, fence};
+use nix::errno::Errno;
+use record::{Claim, Record};
+use std::time::Duration;
+use table::SlotTable;
+
+/// The most slots that a segment can have: as many as an [`Identity`] can tell apart.
+pub(crate) const MAX_SLOTS: u32 = 1023;
+/// How many a segment gets unless it is told otherwise.
+pub(crate) const DEFAULT_SLOTS: u32 = 64;
+
+/// Who is in the way: an attachment that holds a lock, or a participant slot. For people: process ids are used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The participant slot, from 0 on.
+    pub slot: u32,
+    /// Its process, as its own process id namespace knows it; 0 if unknown.
+    pub pid: u32,
+}
+
+/// This process's part in the locks of one attachment.
+#[derive(Debug)]
+pub(crate) struct Participant {
+    // Dropped in this order: the slot is free before the descriptor is closed.
+    record: Record,
+    table: SlotTable,
+    lock_timeout: Option<Duration>,
+    /// The description with the attachment's life lock, which is another one than the slot's: so this process's own slot
+    /// looks locked through it, too.
+    file: File,
+    id: FileId,
+}
+
+impl Participant {
+    /// Takes the first free slot.
+    ///
+    /// # Safety
+    /// `slots` records from `table` on are aligned and mapped for writing as long as the participant lives.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SlotsExhausted`], and whatever keeps the file from being opened anew.
+    pub(crate) unsafe fn join(
+        file: File,
+        table: *mut SlotRecord,
+        slots: u32,
+        lock_timeout: Option<Duration>,
+    ) -> Result<Self> {
+        let own = reopen(&file)?;
+        let id = own.status()?.id;
+        // SAFETY: the caller's word.
+        let table = unsafe { SlotTable::new(table, slots) };
+        let participant = Self { record: Record::new().map_err(no_page)?, table, lock_timeout, file, id };
+        participant.register(Some(own))?;
+        Ok(participant)
+    }
+
+    /// Who this process is in the segment's locks. `None` in a forked child that has not [registered](Self::registered).
+    #[inline(always)]
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        self.record.identity()
+    }
+
+    /// Who this process is. A forked child takes a slot of its own the first time it asks.
+    ///
+    /// A lock word must get the identity by a release store, so that who reads it there finds the generation in the table.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join), in a forked child.
+    #[inline(always)]
+    pub(crate) fn registered(&self) -> Result<Identity> {
+        match self.identity() {
+            Some(identity) => Ok(identity),
+            None => self.register(None),
+        }
+    }
+
+    /// Takes a slot, unless another thread does. `own` is a description for it, not locked yet.
+    #[cold]
+    fn register(&self, mut own: Option<File>) -> Result<Identity> {
+        loop {
+            match self.record.claim() {
+                Claim::Registered(identity) => return Ok(identity),
+                Claim::Elsewhere => std::thread::yield_now(),
+                Claim::Here(claim) => {
+                    let own = own.take().map_or_else(|| self.reopen(), Ok)?;
+                    let (identity, anchor) = self.take_slot(own)?;
+                    if claim.complete(identity, anchor) {
+                        return Ok(identity);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A second description of the segment's file.
+    fn reopen(&self) -> Result<File> {
+        let own = reopen(&self.file)?;
+        if own.status()?.id == self.id { Ok(own) } else { Err(descriptor_lost()) }
+    }
+
+    fn take_slot(&self, own: File) -> Result<(Identity, Anchor)> {
+        for slot in 0..self.table.count() {
+            if own.lock(LockBytes::slot(slot), Lock::Exclusive)? {
+                // At once: until then, whoever asks about the slot's last holder, who is dead, finds the generation
+                // unchanged and the byte locked, and takes it for alive. That is wrong for a moment, and harmless: it will be
+                // asked again. (In the other order two processes could count at the same time.)
+                let generation = self.table.count_up(slot);
+                let anchor = Anchor::new(own).map_err(no_page)?;
+                let pid = sys::process_id();
+                self.table.describe(slot, pid, sys::process_start(pid));
+                return Ok((Identity::new(slot, generation), anchor));
+            }
+        }
+        Err(Error::new(ErrorKind::SlotsExhausted { slots: self.table.count() }))
+    }
+
+    /// Whether the process behind an identity, as found in a lock word, is dead. A system call, or two for the dead.
+    ///
+    /// Never says so of a living one, as long as no peer writes nonsense; for a moment, the dead may look alive: while a
+    /// new holder of the slot has not counted up its generation.
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked.
+    pub(crate) fn is_dead(&self, holder: Identity) -> Result<bool> {
+        if self.identity() == Some(holder) {
+            return Ok(false);
+        }
+        // Pairs with the release store of the identity into the lock word that it was read from: the holder counted up
+        // its generation before, so that it is not found an older one, which would make it dead.
+        fence(Ordering::Acquire);
+        if self.table.generation(holder.slot()) != Some(holder.generation()) {
+            return Ok(true);
+        }
+        // The generation is the holder's, who has locked the byte before anybody could know of it: unlocked means dead. A
+        // shared lock, for which read access is enough, is none of a participant.
+        if self.file.locked(LockBytes::slot(holder.slot()))? == Some(Lock::Exclusive) {
+            return Ok(false);
+        }
+        // A program that closes all descriptors after a fork may have opened another file by this one's number, on which no
+        // byte is locked.
+        if self.file.status()?.id == self.id { Ok(true) } else { Err(descriptor_lost()) }
+    }
+
+    /// What people want to know of an identity.
+    pub(crate) fn holder(&self, holder: Identity) -> Holder {
+        Holder { slot: holder.slot(), pid: self.table.pid(holder) }
+    }
+
+    /// How many slots the segment has.
+    pub(crate) fn slots(&self) -> u32 {
+        self.table.count()
+    }
+
+    /// How long to wait for a lock unless told otherwise; `None` for ever.
+    pub(crate) fn lock_timeout(&self) -> Option<Duration> {
+        self.lock_timeout
+    }
+
+    /// The attachment's description.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+fn reopen(file: &File) -> Result<File> {
+    file.reopen(Access::ReadWrite).map_err(|failure| match failure.errno {
+        Errno::ENOENT => Error::new(ErrorKind::Unsupported { what: "locks where /proc is not mounted" }),
+        _ => failure.into(),
+    })
+}
+
+fn no_page(failure: Failure) -> Error {
+    match failure.errno {
+        Errno::ENOMEM => Error::new(ErrorKind::NoAddressSpace { needed: 1 }),
+        _ => failure.into(),
+    }
+}
+
+fn descriptor_lost() -> Error {
+    Failure { operation: "use the segment's descriptor, which somebody has closed", errno: Errno::EBADF }.into()
+}
+
+#[cfg(all(test, not(any(miri, shmtypes_heap))))]
+mod process_tests;
+#[cfg(test)]
+pub(crate) mod tests;
