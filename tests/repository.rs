@@ -37,7 +37,7 @@ fn code(text: &str) -> String {
 }
 
 /// The layers of docs/architecture.md: each module may use those on its right, and itself.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("error", &[]),
     ("sys", &["error"]),
     ("sigbus", &["sys", "error"]),

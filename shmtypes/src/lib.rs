@@ -59,7 +59,7 @@
 //! | a process is killed before it notifies | who [waits](ShmArray::wait_changed) gets [`ErrorKind::TimedOut`] at the deadline; if it was killed in the middle of it, the others wake within 50 ms |
 //! | a peer writes nonsense | wrong values, or [`ErrorKind::InvalidValue`] |
 //! | somebody removes the file | attached processes go on; nobody can join |
-//! | the owner truncates the file | SIGBUS for who touches the missing part, or [`ErrorKind::Truncated`] under the guard of [`sigbus`]; [unnamed](ArrayOptions::unnamed) segments cannot be truncated |
+//! | the owner truncates the file | SIGBUS for who touches the missing part, or [`ErrorKind::Truncated`] under the guard of the feature [`sigbus`]; [unnamed](ArrayOptions::unnamed) segments cannot be truncated |
 //! | /dev/shm is full | [`ErrorKind::NoSpace`] at creation; nothing later |
 //!
 //! # Features
@@ -71,11 +71,13 @@
 //! | `uuid` | `Uuid` |
 //! | `ndarray` | copies from and to `ndarray` arrays |
 //! | `serde` | handles of [`compat`] as their names, attached again when deserialised |
+//! | `sigbus` | [`sigbus`], a guard that makes an error of a peer's truncation of a file, for a program that asks for it; two cycles per `get` and `set`, whether it asks or not, and nothing that shows for blocks and bulk copies |
 //!
 //! Linux only. There is no async interface: calls block for microseconds at most but for creating and prefaulting large
 //! segments, and for those that wait ([`ShmArray::wait_changed`], [`ShmCell::wait_changed`], [`ShmEvent`]), which belong on a blocking thread
 //! (`spawn_blocking`).
 #![warn(missing_docs, unreachable_pub)]
+#![cfg_attr(not(feature = "sigbus"), allow(rustdoc::broken_intra_doc_links, reason = "those that lead to its module"))]
 
 // Lets the derive's `::shmtypes` paths work inside this crate too.
 extern crate self as shmtypes;
@@ -87,6 +89,7 @@ pub mod error;
 pub mod layout;
 mod participants;
 pub mod segment;
+#[cfg(feature = "sigbus")]
 pub mod sigbus;
 pub mod sync;
 mod sys;

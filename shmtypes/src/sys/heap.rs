@@ -5,6 +5,7 @@
 //! user, and space never runs out.
 #![allow(unsafe_code, reason = "allocates the memory that stands for files")]
 
+use super::guard::{Registration, Watch};
 use super::{Access, Failure, FileId, FileSystem, LinkMethod, Lock, LockBytes, RenameMode, Space, Status};
 use nix::errno::Errno;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -298,7 +299,7 @@ impl Map {
     }
 
     pub(crate) fn watch(&self) -> Watch {
-        Watch
+        Registration::new(self.start, self.bytes, Access::ReadWrite).watch()
     }
 
     pub(crate) fn populate(&self, _: Access) -> Result<(), Failure> {
@@ -312,26 +313,6 @@ impl Map {
     pub(crate) const fn huge_page() -> usize {
         2 << 20
     }
-}
-
-/// Nobody truncates the heap.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Watch;
-
-impl Watch {
-    #[inline(always)]
-    pub(crate) fn check(self) -> crate::error::Result<()> {
-        Ok(())
-    }
-
-    #[inline(always)]
-    pub(crate) fn check_stored(self) -> crate::error::Result<()> {
-        Ok(())
-    }
-}
-
-pub(crate) fn guard_against_truncation() -> Result<(), Failure> {
-    failure("a guard against truncation", Errno::ENOSYS)
 }
 
 /// A page of private memory. There are no forks here.

@@ -24,6 +24,9 @@ mod heap;
 #[cfg(any(miri, shmtypes_heap))]
 pub(crate) use heap::*;
 
+pub(crate) mod guard;
+pub(crate) use guard::Watch;
+
 use crate::error::{Error, ErrorKind};
 use nix::errno::Errno;
 

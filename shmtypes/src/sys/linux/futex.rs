@@ -1,7 +1,7 @@
 //! Waiting for a word to change, across processes: futex(2).
 #![allow(unsafe_code, reason = "nix has no futex: the kernel is handed an address")]
 
-use super::super::Failure;
+use super::super::{Failure, guard};
 use nix::errno::Errno;
 use nix::libc;
 use std::time::Duration;
@@ -23,7 +23,12 @@ pub(crate) unsafe fn wait(word: *const u32, expected: u32, timeout: Duration) ->
     let result = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT, expected, &raw const timeout) };
     match Errno::result(result) {
         Ok(_) | Err(Errno::EAGAIN | Errno::EINTR | Errno::ETIMEDOUT) => Ok(()),
-        Err(errno) => Err(Failure { operation: "wait for a change", errno }),
+        Err(errno) => {
+            if errno == Errno::EFAULT {
+                guard::note_unreachable(word);
+            }
+            Err(Failure { operation: "wait for a change", errno })
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Mappings of a file.
 #![allow(unsafe_code, reason = "reserves aligned address space and advises the kernel about it")]
 
+use super::super::guard::{Registration, Watch};
 use super::super::{Access, Failure};
-use super::ranges::{Registration, Watch};
 use core::ptr::NonNull;
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;

@@ -6,8 +6,6 @@ mod fork;
 pub(crate) mod futex;
 mod host;
 mod map;
-mod ranges;
-mod sigbus;
 mod status;
 
 pub(crate) use directory::Directory;
@@ -18,8 +16,6 @@ pub(crate) use host::{
     unique,
 };
 pub(crate) use map::Map;
-pub(crate) use ranges::Watch;
-pub(crate) use sigbus::guard_against_truncation;
 
 // The lock bytes stand at offsets beyond 2^62, and must be the same ones for every process.
 const _: () = assert!(size_of::<nix::libc::off_t>() == 8, "segments need 64-bit file offsets");

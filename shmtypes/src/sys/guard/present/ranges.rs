@@ -9,8 +9,8 @@
 //! the other got it. What else moves meanwhile is seen by the entry's number and passed over.
 #![allow(unsafe_code, reason = "follows the pointers from one leaked chunk to the next")]
 
-use super::super::Access;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::Access;
 use core::ptr::null_mut;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, compiler_fence, fence};
@@ -207,7 +207,7 @@ impl Mapping {
 
 /// A place in the table, given back when dropped, which must happen before the memory is unmapped.
 #[derive(Debug)]
-pub(super) struct Registration {
+pub(crate) struct Registration {
     entry: &'static Entry,
     taken: &'static AtomicU64,
     bit: u64,
@@ -215,7 +215,7 @@ pub(super) struct Registration {
 
 impl Registration {
     /// `start .. start + bytes` is mapped, and nobody has its address yet.
-    pub(super) fn new(start: *const u8, bytes: usize, access: Access) -> Self {
+    pub(crate) fn new(start: *const u8, bytes: usize, access: Access) -> Self {
         let mut chunk = &FIRST;
         let index = loop {
             match chunk.take() {
@@ -228,7 +228,7 @@ impl Registration {
         Self { entry, taken: &chunk.taken, bit: 1 << index }
     }
 
-    pub(super) fn watch(&self) -> Watch {
+    pub(crate) fn watch(&self) -> Watch {
         Watch(self.entry)
     }
 }

@@ -1,8 +1,8 @@
 //! The handler of SIGBUS: zeros in the place of what a peer cut off one of our mappings; all else as before.
 #![allow(unsafe_code, reason = "installs a signal handler that maps memory, for which there is no safe call")]
 
-use super::super::Failure;
 use super::ranges::Mapping;
+use crate::sys::Failure;
 use core::mem::MaybeUninit;
 use core::ptr::{null, null_mut, with_exposed_provenance, without_provenance_mut};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -25,7 +25,7 @@ static PAGE: AtomicUsize = AtomicUsize::new(0);
 static INSTALLING: Mutex<()> = Mutex::new(());
 
 /// Installs the handler, unless it is the one in place.
-pub(crate) fn guard_against_truncation() -> Result<(), Failure> {
+pub(crate) fn install() -> Result<(), Failure> {
     let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: a number of the system, with no other effect.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
@@ -42,6 +42,17 @@ pub(crate) fn guard_against_truncation() -> Result<(), Failure> {
     // Somebody else may have installed another one in between.
     publish(&exchange(Some(&own_action(&previous)))?);
     Ok(())
+}
+
+/// Notes that the kernel found no page for a word to sleep on: it raises no signal then. Without the guard, nothing.
+pub(crate) fn note_unreachable(word: *const u32) {
+    // Relaxed: stored by whoever installed the guard; one that comes now looks again later.
+    let page = PAGE.load(Relaxed);
+    if page != 0
+        && let Some(mapping) = Mapping::around(word.addr())
+    {
+        mapping.note_missing(word.addr() & !(page - 1));
+    }
 }
 
 /// The action that takes the place of `previous`. What that one blocks stays blocked in it.
@@ -251,4 +262,29 @@ fn restore_default() {
     let default = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
     // SAFETY: the first pointer is that of a private action, the default one; no answer is wanted.
     unsafe { libc::sigaction(libc::SIGBUS, &default, null_mut()) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Registration;
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::sys::Access;
+    use core::ptr::without_provenance;
+
+    #[test]
+    fn a_word_that_the_kernel_finds_no_page_for_is_noted() {
+        // An address that no program has.
+        const START: usize = 1 << 59;
+        install().unwrap();
+        let page = PAGE.load(Relaxed);
+        let mapping = Registration::new(without_provenance(START), 3 * page, Access::ReadOnly);
+        note_unreachable(without_provenance(START - 4));
+        note_unreachable(without_provenance(START + 3 * page));
+        assert!(mapping.watch().check().is_ok(), "outside");
+        note_unreachable(without_provenance(START + page + 64));
+        let error = mapping.watch().check().unwrap_err();
+        let expected = ErrorKind::Truncated { expected: 3 * page as u64, found: page as u64 };
+        assert_eq!(*error.kind(), expected);
+    }
 }
