@@ -175,8 +175,19 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, T, M> {
     where
         T: ShmValue,
     {
+        self.try_get_while(|| Ok(()))
+    }
+
+    /// The same, unless `whole` fails: it is asked whether what was copied is the segment's.
+    #[inline(always)]
+    pub(crate) fn try_get_while(self, whole: impl FnOnce() -> Result<(), Error>) -> Result<T, Error>
+    where
+        T: ShmValue,
+    {
         // SAFETY: the invariant.
-        into_value(unsafe { access::load(self.place) }).map_err(invalid_value::<T>)
+        let candidate = unsafe { access::load(self.place) };
+        whole()?;
+        into_value(candidate).map_err(invalid_value::<T>)
     }
 
     /// Copies a value in.

@@ -29,7 +29,7 @@ pub(crate) use identity::Identity;
 pub(crate) use table::SlotRecord;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::{self, Access, Anchor, Failure, File, FileId, Lock, LockBytes};
+use crate::sys::{self, Access, Anchor, Failure, File, FileId, Lock, LockBytes, Watch};
 use core::sync::atomic::{Ordering, fence};
 use nix::errno::Errno;
 use record::{Claim, Record};
@@ -62,13 +62,16 @@ pub(crate) struct Participant {
     /// looks locked through it, too.
     file: File,
     id: FileId,
+    /// That of the attachment's mapping.
+    watch: Watch,
 }
 
 impl Participant {
     /// Takes the first free slot.
     ///
     /// # Safety
-    /// `slots` records from `table` on are aligned and mapped for writing as long as the participant lives.
+    /// `slots` records from `table` on are aligned and mapped for writing as long as the participant lives, in the mapping that
+    /// `watch` is of.
     ///
     /// # Errors
     /// [`ErrorKind::SlotsExhausted`], and whatever keeps the file from being opened anew.
@@ -77,12 +80,13 @@ impl Participant {
         table: *mut SlotRecord,
         slots: u32,
         lock_timeout: Option<Duration>,
+        watch: Watch,
     ) -> Result<Self> {
         let own = reopen(&file)?;
         let id = own.status()?.id;
         // SAFETY: the caller's word.
         let table = unsafe { SlotTable::new(table, slots) };
-        let participant = Self { record: Record::new().map_err(no_page)?, table, lock_timeout, file, id };
+        let participant = Self { record: Record::new().map_err(no_page)?, table, lock_timeout, file, id, watch };
         participant.register(Some(own))?;
         Ok(participant)
     }
@@ -187,6 +191,12 @@ impl Participant {
     /// How long to wait for a lock unless told otherwise; `None` for ever.
     pub(crate) fn lock_timeout(&self) -> Option<Duration> {
         self.lock_timeout
+    }
+
+    /// Refuses what was read or written up to now if a peer had truncated the file (`sigbus`).
+    #[inline(always)]
+    pub(crate) fn check_whole(&self) -> Result<()> {
+        self.watch.check()
     }
 
     /// The attachment's description.

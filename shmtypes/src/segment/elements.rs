@@ -219,6 +219,19 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         self.watch.check_stored()
     }
 
+    /// What was read or done, or why it failed, unless a peer had truncated the file by then.
+    #[inline(always)]
+    pub(crate) fn whole<R>(&self, outcome: Result<R>) -> Result<R> {
+        self.check_whole()?;
+        outcome
+    }
+
+    /// The error for a failure, unless it comes from zeros in the place of what is missing.
+    #[cold]
+    pub(crate) fn truncation_or(&self, failure: Error) -> Error {
+        self.check_whole().err().unwrap_or(failure)
+    }
+
     #[inline(always)]
     pub(crate) fn count(&self) -> usize {
         self.len

@@ -83,7 +83,7 @@ impl Open {
         assert!(first.is_aligned() && offset as usize + count as usize * SlotRecord::BYTES <= map.bytes());
         // SAFETY: aligned and inside the mapping by the assertion, which is for writing and lives long enough by the
         // caller's word.
-        let participant = unsafe { Participant::join(file, first, count, header.lock_timeout()) }?;
+        let participant = unsafe { Participant::join(file, first, count, header.lock_timeout(), map.watch()) }?;
         Ok(Self::Participant(Box::new(participant)))
     }
 

@@ -121,7 +121,11 @@ impl<'a, M: AccessMode> ShmRef<'a, ShmEvent, M> {
                 return Err(Error::new(ErrorKind::TimedOut { waited_for: "a notification" }));
             }
             // SAFETY: aligned and mapped by the invariant of `ShmRef`, whose lifetime this call is inside of.
-            unsafe { futex::wait(self.word().as_ptr().cast(), seen, remaining.min(SLICE)) }?;
+            let slept = unsafe { futex::wait(self.word().as_ptr().cast(), seen, remaining.min(SLICE)) };
+            if let Err(failure) = slept {
+                whole()?;
+                return Err(failure.into());
+            }
         }
     }
 }

@@ -176,7 +176,7 @@ impl<T: ShmLayout, M: Writable> MutexGuard<'_, T, M> {
     where
         T: ShmValue,
     {
-        self.mutex.value().try_get()
+        self.mutex.value().try_get_while(|| hold::check_whole(self.mutex.participant()))
     }
 
     /// Copies a value in.
@@ -200,6 +200,7 @@ impl<T: ShmLayout, M: Writable> MutexGuard<'_, T, M> {
         let mut value = self.get()?;
         let result = change(&mut value);
         self.set(value);
+        hold::check_whole(self.mutex.participant())?;
         Ok(result)
     }
 

@@ -263,7 +263,7 @@ impl<T: ShmLayout, M: Writable> RwLockReadGuard<'_, T, M> {
     where
         T: ShmValue,
     {
-        self.lock.value().try_get()
+        self.lock.value().try_get_while(|| hold::check_whole(self.lock.participant()))
     }
 
     /// The view of the value, from which its fields are reached.
@@ -305,7 +305,7 @@ impl<T: ShmLayout, M: Writable> RwLockWriteGuard<'_, T, M> {
     where
         T: ShmValue,
     {
-        self.lock.value().try_get()
+        self.lock.value().try_get_while(|| hold::check_whole(self.lock.participant()))
     }
 
     /// Copies a value in.
@@ -329,6 +329,7 @@ impl<T: ShmLayout, M: Writable> RwLockWriteGuard<'_, T, M> {
         let mut value = self.get()?;
         let result = change(&mut value);
         self.set(value);
+        hold::check_whole(self.lock.participant())?;
         Ok(result)
     }
 

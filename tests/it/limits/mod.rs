@@ -1,5 +1,6 @@
 //! Limits of the file system, the process and the kernel: clear errors, no signal, nothing left.
 
+mod cut_off;
 mod file_system;
 mod kernel;
 mod process;

@@ -2,7 +2,7 @@
 
 use crate::INPUT;
 use shmtypes::compat::{NdArray, ShareableList, SharedMemory, Value};
-use shmtypes::{AccessMode, Elements, Error, ErrorKind, Persist, Result, ShmArray};
+use shmtypes::{AccessMode, Elements, Error, ErrorKind, Followed, Persist, Result, ShmArray, ShmCell, ShmList, ShmVec};
 use shmtypes_tests::folder::Folder;
 use shmtypes_tests::peer::Peer;
 use shmtypes_tests::world::inside;
@@ -284,6 +284,140 @@ impl Truncater<'_> {
     }
 }
 
+/// The containers with a protocol, where the kernel's clearing of the rest of a page could stand for anything: cuts are at pages.
+impl Truncater<'_> {
+    /// One thread reads and one stores values that are all of one number.
+    fn cell(&mut self, round: u64) -> bool {
+        type Wide = [u64; 700];
+        let cell: ShmCell<Wide> = ShmCell::options()
+            .dir(self.folder.path())
+            .name("a")
+            .persist(Persist::Keep)
+            .create_from([1; 700])
+            .expect("create");
+        let length = self.length();
+        let to = self.target(length, round) / PAGE * PAGE;
+        let judge = |value: &Wide| assert!(value[0] != 0 && value.iter().all(|n| *n == value[0]), "torn or zeros");
+        self.during(to, |thread| {
+            for round in 1..20 {
+                if thread == 0 {
+                    judge(&unless_truncated(cell.load())?);
+                    let mut value = [0; 700];
+                    unless_truncated(cell.load_into(&mut value))?;
+                    judge(&value);
+                } else {
+                    unless_truncated(cell.store([round; 700]))?;
+                    let add = |value: &mut Wide| {
+                        judge(value);
+                        *value = [value[0] + 1; 700];
+                    };
+                    unless_truncated(cell.update(add))?;
+                }
+            }
+            Some(())
+        });
+        // Into every buffer.
+        let felt = (0..5).any(|_| cell.store([1; 700]).is_err_and(|error| is_truncated(&error)));
+        assert!(felt, "cut to {to} of {length}");
+        assert!(cell.load().is_err_and(|error| is_truncated(&error)));
+        felt
+    }
+
+    /// One thread reads and follows, one takes elements away and appends them again.
+    fn vec(&mut self, round: u64) -> bool {
+        // More than a page, so that every cut takes some.
+        let n = 600 + self.below(4000) as usize;
+        let values: Vec<u64> = (0..n).map(value).collect();
+        let options = ShmVec::<u64>::options().dir(self.folder.path()).name("a").persist(Persist::Keep);
+        let vec = options.create_from_slice(n, &values).expect("create");
+        let length = self.length();
+        let to = self.target(length, round) / PAGE * PAGE;
+        let read = || {
+            let mut follower = vec.follow();
+            for index in (0..n / 2).step_by(7) {
+                assert_eq!(unless_truncated(vec.get(index))?, value(index));
+            }
+            let found = unless_truncated(vec.snapshot())?;
+            assert!(found.len() >= n / 2 && found == values[..found.len()], "another snapshot, cut to {to}");
+            let mut half = vec![0; n / 2];
+            unless_truncated(vec.copy_to_slice(0, &mut half))?;
+            assert!(half == values[..n / 2], "another copy, cut to {to}");
+            for (index, found) in vec.iter().enumerate() {
+                assert_eq!(unless_truncated(found)?, value(index));
+            }
+            let mut items = Vec::new();
+            match unless_truncated(follower.read_available(&mut items))? {
+                Followed::Item(count) => assert!(items.len() == count && items == values[..count]),
+                _ => assert!(items.is_empty()),
+            }
+            if let Some(Followed::Item(found)) = unless_truncated(follower.try_next())? {
+                assert_eq!(found, value(follower.position() - 1));
+            }
+            Some(())
+        };
+        let write = || {
+            let mut appender = unless_truncated(vec.appender())?;
+            unless_truncated(appender.truncate(n / 2))?;
+            for index in n / 2..n - n / 4 {
+                unless_truncated(appender.push(value(index)))?;
+            }
+            unless_truncated(appender.extend_from_slice(&values[n - n / 4..]))?;
+            assert_eq!(unless_truncated(appender.pop())?, Some(value(n - 1)));
+            unless_truncated(appender.push(value(n - 1)))?;
+            unless_truncated(appender.set(n / 3, value(n / 3)))?;
+            unless_truncated(appender.flush())
+        };
+        self.during(to, |thread| if thread == 0 { read() } else { write() });
+        let felt = write().is_none();
+        assert!(felt, "cut to {to} of {length}");
+        assert!(read().is_none() && vec.appender().is_err_and(|error| is_truncated(&error)));
+        felt
+    }
+
+    /// A list of ours.
+    fn shm_list(&mut self, round: u64) -> bool {
+        let of = |index: usize| match index % 3 {
+            0 => Value::from(format!("text {index}").as_str()),
+            1 => Value::from(value(index) as i64),
+            _ => Value::from(index as f64 + 0.5),
+        };
+        let values: Vec<Value> = (0..200 + self.below(300) as usize).map(of).collect();
+        let (len, last) = (values.len(), values[values.len() - 1].clone());
+        let list = ShmList::options()
+            .dir(self.folder.path())
+            .name("a")
+            .persist(Persist::Keep)
+            .create(&values)
+            .expect("create");
+        let length = self.length();
+        let to = self.target(length, round) / PAGE * PAGE;
+        self.during(to, |_| {
+            for index in (0..len).step_by(20) {
+                assert_eq!(unless_truncated(list.get(index as isize))?, values[index]);
+                unless_truncated(list.set(index as isize, values[index].clone()))?;
+                unless_truncated(list.update(index as isize, |found| {
+                    assert_eq!(found, values[index]);
+                    found
+                }))?;
+            }
+            assert_eq!(unless_truncated(list.fetch_add(1, 0))?, value(1) as i64);
+            assert_eq!(unless_truncated(list.to_vec())?, values);
+            assert_eq!(unless_truncated(list.index(&last))?, len - 1);
+            assert_eq!(unless_truncated(list.count(&last))?, 1);
+            unless_truncated(list.format())?;
+            for (found, value) in list.iter().zip(&values) {
+                assert_eq!(unless_truncated(found)?, *value);
+            }
+            Some(())
+        });
+        // Both areas of the last slot are touched by two stores.
+        let felt = (0..2).any(|_| list.set(-1, last.clone()).is_err_and(|error| is_truncated(&error)));
+        assert!(felt, "cut to {to} of {length}");
+        assert!(list.to_vec().is_err_and(|error| is_truncated(&error)));
+        felt
+    }
+}
+
 /// In a process of its own, which has the guard.
 #[test]
 fn a_thousand_truncations_are_survived_under_the_guard() {
@@ -297,12 +431,15 @@ fn a_thousand_truncations_are_survived_under_the_guard() {
         let mut truncater = Truncater { folder: &folder, peer, random: random | 1 };
         let mut felt = 0;
         for round in 0..ROUNDS {
-            felt += u64::from(match round % 5 {
+            felt += u64::from(match round % 8 {
                 0 => truncater.array(round, false),
                 1 => truncater.array(round, true),
                 2 => truncater.nd_array(round),
                 3 => truncater.block(round),
-                _ => truncater.list(round),
+                4 => truncater.list(round),
+                5 => truncater.cell(round),
+                6 => truncater.vec(round),
+                _ => truncater.shm_list(round),
             });
             fs::remove_file(folder.file("a")).unwrap();
         }

@@ -58,7 +58,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 ///
 /// A writer that is killed at any instruction leaves the old value or the new one, and the next writer goes on within some 10 ms. A
 /// writer that is stopped keeps other writers waiting, until their deadline, and no reader. Nonsense written by a peer
-/// gives wrong values or an `Err`, until somebody stores again.
+/// gives wrong values or an `Err`, until somebody stores again. A peer that truncates the file ends the processes that touch it
+/// with SIGBUS, unless they [guard](crate::sigbus) against it.
 pub struct ShmCell<T: ShmValue, M = ReadWrite> {
     value: Kept<SeqCell<T>, M>,
     /// Elsewhere, as in an array.
@@ -164,7 +165,7 @@ impl<T: ShmValue, M: AccessMode> ShmCell<T, M> {
     /// on the cell; [`ErrorKind::InvalidValue`](crate::ErrorKind::InvalidValue) if a peer left bytes there that are no `T`.
     #[inline]
     pub fn load(&self) -> Result<T> {
-        self.view().load()
+        self.view().load_while(|| self.value.check_whole())
     }
 
     /// The same into a place that is there already, which saves a copy of a large value where all bytes are a `T`.
@@ -173,7 +174,7 @@ impl<T: ShmValue, M: AccessMode> ShmCell<T, M> {
     /// As [`load`](Self::load). The place may have another value then, also a mixture of several.
     #[inline]
     pub fn load_into(&self, target: &mut T) -> Result<()> {
-        self.view().load_into(target)
+        self.view().load_into_while(target, || self.value.check_whole())
     }
 
     /// Replaces the value. Waits for other writers as long as the [lock timeout](CellOptions::lock_timeout) says, and never for
@@ -187,7 +188,7 @@ impl<T: ShmValue, M: AccessMode> ShmCell<T, M> {
     where
         M: Writable,
     {
-        self.view().store(value)
+        self.value.whole(self.view().store(value))
     }
 
     /// Lets `change` work on a copy of the value, and replaces the value by it. No other writer comes between. If `change` panics,
@@ -200,7 +201,7 @@ impl<T: ShmValue, M: AccessMode> ShmCell<T, M> {
     where
         M: Writable,
     {
-        self.view().update(change)
+        self.value.whole(self.view().update_while(change, || self.value.check_whole()))
     }
 
     /// How many stores there have been.
@@ -226,7 +227,8 @@ impl<T: ShmValue, M: AccessMode> ShmCell<T, M> {
     /// # Errors
     /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) at the deadline. A deadline that has passed asks once.
     pub fn wait_changed(&self, deadline: impl Into<Deadline>) -> Result<()> {
-        self.seen.wait(|seen| self.view().wait_changed(seen, deadline))
+        // At every look: the zeros in the place of a count that was cut off never change.
+        self.seen.wait(|seen| self.view().wait_changed_while(seen, deadline.into(), || self.value.check_whole()))
     }
 
     /// Wakes all who [wait](Self::wait_changed), also those who may only read, and so could not ask for it. To be called after

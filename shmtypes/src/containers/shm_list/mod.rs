@@ -83,7 +83,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// some 10 ms. A writer that is stopped keeps other writers of the slot waiting, until their deadline, and no reader. Readers write nothing and
 /// wait for nobody; beside a peer that does nothing but store into one slot, a read of it is repeated up to several
 /// thousand times before it is [`ListError::Busy`]. Nonsense written by a peer gives wrong values or an `Err`, until somebody
-/// stores again, or for good where it damaged what says how large a slot is and where.
+/// stores again, or for good where it damaged what says how large a slot is and where. A peer that truncates the file ends the
+/// processes that touch it with SIGBUS, unless they [guard](crate::sigbus) against it.
 pub struct ShmList<M = ReadWrite> {
     words: Kept<u64, M>,
     /// How many slots there are; their records fit into the words.
@@ -214,9 +215,10 @@ impl<M: AccessMode> ShmList<M> {
         ListError::OutOfRange { index, len: self.len }.into()
     }
 
+    /// The error of an access.
     #[cold]
     fn named(&self, error: Error) -> Error {
-        error.on(self.name())
+        self.words.truncation_or(error).on(self.name())
     }
 
     /// The slot at a position in range.
@@ -227,7 +229,8 @@ impl<M: AccessMode> ShmList<M> {
 
     #[inline(always)]
     fn value_at(&self, position: usize) -> Result<Value> {
-        self.slot(position).and_then(|slot| slot.get(position)).map_err(|error| self.named(error))
+        let value = self.slot(position).and_then(|slot| slot.get(position));
+        self.words.whole(value).map_err(|error| self.named(error))
     }
 
     /// Copies a value out. Negative indices count from the end.
@@ -252,7 +255,9 @@ impl<M: AccessMode> ShmList<M> {
     pub fn get_ref<'s>(&self, index: isize, scratch: &'s mut Vec<u8>) -> Result<ValueRef<'s>> {
         let slot = |position| self.slot(position).map(|slot| (slot, position));
         match self.position(index).and_then(slot) {
-            Ok((slot, position)) => slot.get_ref(position, scratch).map_err(|error| self.named(error)),
+            Ok((slot, position)) => {
+                self.words.whole(slot.get_ref(position, scratch)).map_err(|error| self.named(error))
+            }
             Err(error) => Err(self.named(error)),
         }
     }
@@ -279,10 +284,16 @@ impl<M: AccessMode> ShmList<M> {
             let value = self.slot(position).and_then(|slot| slot.get_ref(position, &mut scratch));
             let value = value.map_err(|error| self.named(error))?;
             if let Some(result) = visit(position, value) {
-                return Ok(Some(result));
+                return self.whole(Some(result));
             }
         }
-        Ok(None)
+        self.whole(None)
+    }
+
+    /// What was read, unless a peer had truncated the file by then.
+    #[inline(always)]
+    fn whole<R>(&self, read: R) -> Result<R> {
+        self.words.whole(Ok(read)).map_err(|error| self.named(error))
     }
 
     /// Copies of the values, in order.
@@ -349,7 +360,7 @@ impl<M: AccessMode> ShmList<M> {
     /// [`ListError::OutOfRange`], [`ListError::Corrupt`].
     pub fn capacity(&self, index: isize) -> Result<usize> {
         let slot = self.position(index).and_then(|position| self.slot(position));
-        slot.map(Slot::capacity).map_err(|error| self.named(error))
+        self.words.whole(slot.map(Slot::capacity)).map_err(|error| self.named(error))
     }
 
     /// What kind of value it is, without copying text.
@@ -358,7 +369,7 @@ impl<M: AccessMode> ShmList<M> {
     /// As [`get`](Self::get).
     pub fn kind(&self, index: isize) -> Result<ValueKind> {
         let kind = |position| self.slot(position)?.kind(position);
-        self.position(index).and_then(kind).map_err(|error| self.named(error))
+        self.words.whole(self.position(index).and_then(kind)).map_err(|error| self.named(error))
     }
 
     /// The `struct` formats of all values, one after the other, as Python's `format` has them: `q`, `d`, `xxxxxxx?`, `xxxxxx?x`,
@@ -374,7 +385,7 @@ impl<M: AccessMode> ShmList<M> {
             // Writing to a string cannot fail.
             let _ = kind.write_format(&mut text, capacity);
         }
-        Ok(text)
+        self.whole(text)
     }
 
     fn event(&self) -> ShmRef<'_, ShmEvent, M> {

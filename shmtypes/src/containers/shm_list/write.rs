@@ -132,7 +132,7 @@ impl<M: Writable> ShmList<M> {
             let turn = Turn::take(slot.lock_word(), waiting)?;
             slot.store(value);
             drop(turn);
-            Ok(())
+            self.words.check_whole()
         };
         self.position(index).and_then(|position| self.slot(position)).and_then(store).map_err(|error| self.named(error))
     }
@@ -141,7 +141,9 @@ impl<M: Writable> ShmList<M> {
         let change = |position: usize| {
             let slot = self.slot(position)?;
             let turn = Turn::take(slot.lock_word(), waiting)?;
-            let changed = change(slot.get(position)?);
+            let value = slot.get(position)?;
+            self.words.check_whole()?;
+            let changed = change(value);
             if !turn.is_mine() {
                 // The parent goes on with its own copy.
                 return Err(Error::new(ErrorKind::Unsupported {
@@ -151,7 +153,7 @@ impl<M: Writable> ShmList<M> {
             let value = Encoded::new(changed.as_value());
             slot.check_fits(&value)?;
             slot.store(value);
-            Ok(())
+            self.words.check_whole()
         };
         self.position(index).and_then(change).map_err(|error| self.named(error))
     }
@@ -169,7 +171,7 @@ impl<M: Writable> ShmList<M> {
                 slot.store(Encoded::new(ValueRef::Int(new)));
             }
             drop(turn);
-            Ok(int)
+            self.words.whole(Ok(int))
         };
         self.position(index).and_then(change).map_err(|error| self.named(error))
     }

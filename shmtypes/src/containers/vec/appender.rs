@@ -88,8 +88,10 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
     {
         self.elements.check_dense()?;
         let control = self.elements.block();
-        let lease = Lease::take(control.lease(), waiting).map_err(|error| error.on(self.name()))?;
+        let lease = Lease::take(control.lease(), waiting)
+            .map_err(|error| self.elements.truncation_or(error).on(self.name()))?;
         let state = publication::begin(control.state(), self.capacity());
+        self.elements.check_whole()?;
         Ok(Appender { elements: &self.elements, control, state, told: state, lease, stays: PhantomData })
     }
 
@@ -211,7 +213,7 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
             let _ = elements.store(index, &value);
         };
         if publication::append(self.control.state(), &mut self.state, elements.count(), 1, store) {
-            Ok(())
+            elements.check_stored()
         } else {
             Err(self.full())
         }
@@ -229,7 +231,7 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
         // Never fails: there is room, and `take` has seen that the elements stand side by side.
         let store = |index| copied = elements.copy_in(index, values);
         if publication::append(self.control.state(), &mut self.state, elements.count(), values.len(), store) {
-            copied
+            elements.whole(copied)
         } else {
             Err(self.full())
         }
@@ -276,11 +278,11 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
     /// # Errors
     /// [`ErrorKind::LeaseLost`] in a forked child.
     pub fn truncate(&mut self, len: usize) -> Result<()> {
-        self.lease.check()?;
+        self.check_lease()?;
         if len < self.len() {
             publication::truncate(self.control.state(), &mut self.state, len);
         }
-        Ok(())
+        self.elements.check_stored()
     }
 
     /// Takes all elements away: [`truncate(0)`](Self::truncate).
@@ -298,9 +300,13 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
     /// [`ErrorKind::LeaseLost`] in a forked child, or if a peer overwrote the lease: then another process may have appended
     /// in between, and what was pushed since the last call may be lost.
     pub fn flush(&mut self) -> Result<()> {
-        self.lease.check()?;
+        self.check_lease()?;
         self.tell();
-        Ok(())
+        self.elements.check_whole()
+    }
+
+    fn check_lease(&self) -> Result<()> {
+        self.lease.check().map_err(|error| self.elements.truncation_or(error))
     }
 
     fn tell(&mut self) {

@@ -131,8 +131,9 @@ impl<T: ShmLayout, M: AccessMode> Follower<T, M> {
         // Goes on behind an invalid one, too, or it would be the last.
         let copy = |position, _| (elements.get(position), 1);
         match self.cursor.take(elements.block().state(), elements.count(), copy) {
-            Taken::Nothing => Ok(None),
-            Taken::Reset => Ok(Some(Followed::Reset)),
+            // What is cut off looks like an empty vector.
+            Taken::Nothing => elements.whole(Ok(None)),
+            Taken::Reset => elements.whole(Ok(Some(Followed::Reset))),
             Taken::Copied(item) => item.map(|item| Some(Followed::Item(item))),
         }
     }
@@ -167,10 +168,10 @@ impl<T: ShmLayout, M: AccessMode> Follower<T, M> {
             (copied, taken)
         };
         match self.cursor.take(elements.block().state(), elements.count(), copy) {
-            Taken::Nothing => Ok(Followed::Item(0)),
+            Taken::Nothing => elements.whole(Ok(Followed::Item(0))),
             Taken::Reset => {
                 items.truncate(before);
-                Ok(Followed::Reset)
+                elements.whole(Ok(Followed::Reset))
             }
             Taken::Copied(copied) => copied.map(Followed::Item),
         }
@@ -183,7 +184,7 @@ impl<T: ShmLayout, M: AccessMode> Follower<T, M> {
     pub fn wait(&mut self, deadline: impl Into<Deadline>) -> Result<()> {
         let deadline = deadline.into();
         for _ in 0..SPINS {
-            if self.is_ready() {
+            if self.is_ready()? {
                 return Ok(());
             }
             hint::spin_loop();
@@ -191,7 +192,7 @@ impl<T: ShmLayout, M: AccessMode> Follower<T, M> {
         loop {
             // Before the look: what is told after it ends the sleep.
             let count = self.vec.elements.block().changed().count();
-            if self.is_ready() {
+            if self.is_ready()? {
                 return Ok(());
             }
             let slice = deadline.remaining().map_or(LOOK, |remaining| remaining.min(LOOK));
@@ -199,7 +200,9 @@ impl<T: ShmLayout, M: AccessMode> Follower<T, M> {
                 return Err(Error::new(ErrorKind::TimedOut { waited_for: "a further element" }).on(self.vec.name()));
             }
             match self.vec.elements.block().changed().wait_changed(count, slice) {
-                Err(error) if !matches!(error.kind(), ErrorKind::TimedOut { .. }) => return Err(error),
+                Err(error) if !matches!(error.kind(), ErrorKind::TimedOut { .. }) => {
+                    return Err(self.vec.elements.truncation_or(error));
+                }
                 _ => {}
             }
         }
@@ -213,9 +216,11 @@ impl<T: ShmLayout, M: AccessMode> Follower<T, M> {
         FollowUntil { follower: self, deadline: deadline.into() }
     }
 
-    fn is_ready(&mut self) -> bool {
+    /// Fails once the vector was found truncated by a peer: what is cut off never changes.
+    fn is_ready(&mut self) -> Result<bool> {
         let elements = &self.vec.elements;
-        self.cursor.is_ready(elements.block().state(), elements.count())
+        let is_ready = self.cursor.is_ready(elements.block().state(), elements.count());
+        elements.whole(Ok(is_ready))
     }
 }
 

@@ -87,7 +87,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// their deadline, and readers are not concerned.
 ///
 /// A peer that writes nonsense causes wrong values, an `Err` where the type does not allow the bytes, or
-/// [`ErrorKind::Busy`](crate::ErrorKind::Busy), and nothing worse: lengths are clamped, waits end at their deadline.
+/// [`ErrorKind::Busy`](crate::ErrorKind::Busy), and nothing worse: lengths are clamped, waits end at their deadline. A peer that
+/// truncates the file ends the processes that touch it with SIGBUS, unless they [guard](crate::sigbus) against it.
 ///
 /// # Threads
 ///

@@ -58,7 +58,7 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
         };
         let read = publication::read(self.elements.block().state(), go_on, |state| {
             let len = state.len(self.capacity());
-            if index < len { self.elements.get(index) } else { Err(Error::out_of_range(index, len)) }
+            if index < len { self.elements.get(index) } else { Err(self.out_of_range(index, len)) }
         });
         read.unwrap_or_else(|| Err(self.busy()))
     }
@@ -86,7 +86,7 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
     {
         self.read_many(|len| match start.checked_add(target.len()) {
             Some(end) if end <= len => self.elements.copy_out_checked(start, target),
-            end => Err(Error::out_of_range(end.unwrap_or(usize::MAX), len)),
+            end => Err(self.out_of_range(end.unwrap_or(usize::MAX), len)),
         })
     }
 
@@ -102,8 +102,13 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
     }
 
     #[cold]
+    fn out_of_range(&self, index: usize, len: usize) -> Error {
+        self.elements.truncation_or(Error::out_of_range(index, len))
+    }
+
+    #[cold]
     fn busy(&self) -> Error {
-        Error::new(ErrorKind::Busy).on(self.name())
+        self.elements.truncation_or(Error::new(ErrorKind::Busy).on(self.name()))
     }
 
     /// Copies of the elements that are in sight now, one after the other. All are of one time: if the vector is truncated
@@ -115,7 +120,12 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
         T: ShmValue,
     {
         let known = self.state();
-        VecIter { vec: self, known, next: 0, end: known.len(self.capacity()) }
+        let end = match self.elements.check_whole() {
+            Ok(()) => known.len(self.capacity()),
+            // To be told by the first item.
+            Err(_) => self.capacity().min(1),
+        };
+        VecIter { vec: self, known, next: 0, end }
     }
 }
 
@@ -139,7 +149,7 @@ impl<T: ShmValue, M: AccessMode> Iterator for VecIter<'_, T, M> {
         let item = self.vec.elements.get(self.next);
         if publication::look_again(self.vec.elements.block().state(), self.known).is_err() {
             self.end = self.next;
-            return None;
+            return self.vec.elements.check_whole().err().map(Err);
         }
         self.next += 1;
         Some(item)

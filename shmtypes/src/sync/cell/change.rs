@@ -43,10 +43,17 @@ pub(crate) trait Bell: Copy {
 }
 
 /// Waits until `current` is another number than `seen`, and returns it. `remaining` says how much time is left; `None` for ever.
-pub(crate) fn wait<B: Bell>(bell: B, seen: u64, remaining: impl Fn() -> Option<Duration>) -> Result<u64> {
+/// Ends with the error of `whole`, which is asked whether what was found is the segment's.
+pub(crate) fn wait<B: Bell>(
+    bell: B,
+    seen: u64,
+    remaining: impl Fn() -> Option<Duration>,
+    whole: impl Fn() -> Result<()>,
+) -> Result<u64> {
     loop {
         // Pairs with the release in `protocol::write`.
         let number = bell.current(Ordering::Acquire);
+        whole()?;
         if number != seen {
             return Ok(number);
         }
@@ -57,7 +64,10 @@ pub(crate) fn wait<B: Bell>(bell: B, seen: u64, remaining: impl Fn() -> Option<D
         let asked = ask(bell, seen);
         // Pairs with the one in `tell`: the kernel finds the store, or `tell` finds the question.
         B::order();
-        bell.sleep(seen, remaining.min(if asked { SLICE } else { SHORT_SLICE }))?;
+        if let Err(error) = bell.sleep(seen, remaining.min(if asked { SLICE } else { SHORT_SLICE })) {
+            whole()?;
+            return Err(error);
+        }
     }
 }
 

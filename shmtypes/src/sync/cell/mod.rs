@@ -258,16 +258,25 @@ impl<'a, T: ShmValue, const K: usize, M: AccessMode> ShmRef<'a, SeqCell<T, K>, M
     /// bytes there that are no `T`.
     #[inline]
     pub fn load(self) -> Result<T> {
+        self.load_while(|| Ok(()))
+    }
+
+    /// The same, unless `whole` fails: after each try it is asked whether what was copied is the segment's.
+    #[inline(always)]
+    pub(crate) fn load_while(self, whole: impl Fn() -> Result<()>) -> Result<T> {
         let mut losses = 0;
         loop {
             // Nothing but this loop sees it, so that it can stay in registers.
             let mut private = MaybeUninit::uninit();
-            if protocol::try_read(self, &mut private) {
+            let is_read = protocol::try_read(self, &mut private);
+            whole()?;
+            if is_read {
                 // SAFETY: it has initialised all bytes.
                 let candidate = unsafe { Candidate::from_initialized(private) };
                 return into_value(candidate).map_err(|invalid| invalid.into_error(&T::SCHEMA, None));
             }
-            losses = protocol::lose(self, losses).ok_or_else(faster)?;
+            // The truncation may have come only now.
+            losses = protocol::lose(self, losses).ok_or_else(|| whole().err().unwrap_or_else(faster))?;
         }
     }
 
@@ -277,8 +286,14 @@ impl<'a, T: ShmValue, const K: usize, M: AccessMode> ShmRef<'a, SeqCell<T, K>, M
     /// As [`load`](Self::load). The place may have another value then, also a mixture of several.
     #[inline]
     pub fn load_into(self, target: &mut T) -> Result<()> {
+        self.load_into_while(target, || Ok(()))
+    }
+
+    /// As [`load_while`](Self::load_while).
+    #[inline(always)]
+    pub(crate) fn load_into_while(self, target: &mut T, whole: impl Fn() -> Result<()>) -> Result<()> {
         if !T::ANY_BITS {
-            *target = self.load()?;
+            *target = self.load_while(whole)?;
             return Ok(());
         }
         // SAFETY: of the same layout, and borrowed exclusively. Nothing but initialised bytes gets there, any of which
@@ -286,9 +301,9 @@ impl<'a, T: ShmValue, const K: usize, M: AccessMode> ShmRef<'a, SeqCell<T, K>, M
         let private = unsafe { &mut *core::ptr::from_mut(target).cast::<MaybeUninit<T>>() };
         let mut losses = 0;
         while !protocol::try_read(self, private) {
-            losses = protocol::lose(self, losses).ok_or_else(faster)?;
+            losses = protocol::lose(self, losses).ok_or_else(|| whole().err().unwrap_or_else(faster))?;
         }
-        Ok(())
+        whole()
     }
 
     /// How many stores there have been, to be given to [`wait_changed`](Self::wait_changed).
@@ -307,8 +322,17 @@ impl<'a, T: ShmValue, const K: usize, M: AccessMode> ShmRef<'a, SeqCell<T, K>, M
     /// # Errors
     /// [`ErrorKind::TimedOut`] at the deadline. A deadline that has passed asks once.
     pub fn wait_changed(self, seen: u64, deadline: impl Into<Deadline>) -> Result<u64> {
-        let deadline = deadline.into();
-        change::wait(self, seen, || deadline.remaining())
+        self.wait_changed_while(seen, deadline.into(), || Ok(()))
+    }
+
+    /// The same, unless `whole` fails: see [`change::wait`].
+    pub(crate) fn wait_changed_while(
+        self,
+        seen: u64,
+        deadline: Deadline,
+        whole: impl Fn() -> Result<()>,
+    ) -> Result<u64> {
+        change::wait(self, seen, || deadline.remaining(), whole)
     }
 }
 
@@ -360,7 +384,13 @@ impl<'a, T: ShmValue, const K: usize, M: Writable> ShmRef<'a, SeqCell<T, K>, M> 
     /// As [`store`](Self::store) and [`load`](Self::load).
     #[inline]
     pub fn update<R>(self, change: impl FnOnce(&mut T) -> R) -> Result<R> {
-        self.change(change, self.patience())
+        self.update_while(change, || Ok(()))
+    }
+
+    /// The same, unless `whole` fails: see [`load_while`](Self::load_while).
+    #[inline(always)]
+    pub(crate) fn update_while<R>(self, change: impl FnOnce(&mut T) -> R, whole: impl Fn() -> Result<()>) -> Result<R> {
+        self.change(change, self.patience(), whole)
     }
 
     /// As [`update`](Self::update), if no other writer is at it.
@@ -369,7 +399,7 @@ impl<'a, T: ShmValue, const K: usize, M: Writable> ShmRef<'a, SeqCell<T, K>, M> 
     /// [`ErrorKind::LockHeld`], and as [`update`](Self::update).
     #[inline]
     pub fn try_update<R>(self, change: impl FnOnce(&mut T) -> R) -> Result<R> {
-        self.change(change, Waiting::Not)
+        self.change(change, Waiting::Not, || Ok(()))
     }
 
     /// As [`update`](Self::update), and waits for other writers until a deadline.
@@ -378,7 +408,7 @@ impl<'a, T: ShmValue, const K: usize, M: Writable> ShmRef<'a, SeqCell<T, K>, M> 
     /// As [`update`](Self::update).
     #[inline]
     pub fn update_until<R>(self, change: impl FnOnce(&mut T) -> R, deadline: impl Into<Deadline>) -> Result<R> {
-        self.change(change, Waiting::Until(deadline.into()))
+        self.change(change, Waiting::Until(deadline.into()), || Ok(()))
     }
 
     /// Wakes all who [wait](Self::wait_changed), also those who may only read, and so did not ask for it. To be called after
@@ -404,9 +434,14 @@ impl<'a, T: ShmValue, const K: usize, M: Writable> ShmRef<'a, SeqCell<T, K>, M> 
     }
 
     #[inline(always)]
-    fn change<R>(self, change: impl FnOnce(&mut T) -> R, waiting: Waiting) -> Result<R> {
+    fn change<R>(
+        self,
+        change: impl FnOnce(&mut T) -> R,
+        waiting: Waiting,
+        whole: impl Fn() -> Result<()>,
+    ) -> Result<R> {
         let turn = self.take_turn(waiting)?;
-        let mut value = self.load()?;
+        let mut value = self.load_while(whole)?;
         let result = change(&mut value);
         if turn.hold.holder(self.participant()).is_none() {
             // The parent goes on with its own copy.

@@ -299,7 +299,7 @@ fn waiting<S: Seed>() {
         with_view::<S, _>(shared, 0, |view| {
             let mut seen = 0;
             while seen < 2 {
-                seen = change::wait(view, seen, || Some(Duration::MAX)).unwrap();
+                seen = change::wait(view, seen, || Some(Duration::MAX), || Ok(())).unwrap();
             }
         });
     };

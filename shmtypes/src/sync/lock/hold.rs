@@ -53,6 +53,12 @@ pub(crate) fn found<G>(found: Found, guard: G) -> LockResult<G> {
     }
 }
 
+/// Refuses what was read or written under a lock if a peer had truncated the file (`sigbus`).
+#[inline(always)]
+pub(crate) fn check_whole(participant: Option<&Participant>) -> Result<(), Error> {
+    participant.map_or(Ok(()), Participant::check_whole)
+}
+
 /// This process's part in the locks of the segment that a view belongs to.
 #[inline(always)]
 pub(crate) fn participant(participant: Option<&Participant>) -> Result<(&Participant, Identity), Error> {
