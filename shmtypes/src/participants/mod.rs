@@ -15,6 +15,10 @@
 //! 3. The kernel says who is alive. Process ids are for people.
 //! 4. Nothing in the shared table is believed: whatever a peer writes there, answers may be wrong, and nothing worse.
 //!
+//! While a thread takes a slot, it has all signals blocked: no handler of its own forks in the middle. What is not supported: a
+//! handler that forks anywhere else inside this library and, in the child, returns into it. The child would go on with its parent's
+//! identity, which the parent's thread had already looked up, and put it into a lock word.
+//!
 //! What it does not promise: a fork while another thread is between the opening and the mapping of its slot's
 //! description gives the child a copy of that description. Then the slot looks alive until the child ends or executes a
 //! program, and who waits for a dead owner waits that long, or until the deadline.
@@ -78,12 +82,11 @@ impl Participant {
         slots: u32,
         lock_timeout: Option<Duration>,
     ) -> Result<Self> {
-        let own = reopen(&file)?;
-        let id = own.status()?.id;
+        let id = file.status()?.id;
         // SAFETY: the caller's word.
         let table = unsafe { SlotTable::new(table, slots) };
         let participant = Self { record: Record::new().map_err(no_page)?, table, lock_timeout, file, id };
-        participant.register(Some(own))?;
+        participant.register()?;
         Ok(participant)
     }
 
@@ -103,24 +106,31 @@ impl Participant {
     pub(crate) fn registered(&self) -> Result<Identity> {
         match self.identity() {
             Some(identity) => Ok(identity),
-            None => self.register(None),
+            None => self.register(),
         }
     }
 
-    /// Takes a slot, unless another thread does. `own` is a description for it, not locked yet.
+    /// Takes a slot, unless another thread does.
     #[cold]
-    fn register(&self, mut own: Option<File>) -> Result<Identity> {
+    fn register(&self) -> Result<Identity> {
         loop {
-            match self.record.claim() {
-                Claim::Registered(identity) => return Ok(identity),
-                Claim::Elsewhere => std::thread::yield_now(),
-                Claim::Here(claim) => {
-                    let own = own.take().map_or_else(|| self.reopen(), Ok)?;
-                    let (identity, anchor) = self.take_slot(own)?;
-                    if claim.complete(identity, anchor) {
-                        return Ok(identity);
-                    }
-                }
+            // A handler that forked in the middle would make a second process that takes this very slot, through the same
+            // description: each would count the generation up, and one of them would look dead.
+            if let Some(identity) = sys::without_signals(|| self.try_to_register())? {
+                return Ok(identity);
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// `None` if another thread is about to.
+    fn try_to_register(&self) -> Result<Option<Identity>> {
+        match self.record.claim() {
+            Claim::Registered(identity) => Ok(Some(identity)),
+            Claim::Elsewhere => Ok(None),
+            Claim::Here(claim) => {
+                let (identity, anchor) = self.take_slot(self.reopen()?)?;
+                Ok(claim.complete(identity, anchor).then_some(identity))
             }
         }
     }

@@ -466,7 +466,73 @@ fn a_descriptor_that_somebody_closed_is_no_proof_of_death() {
     });
 }
 
-/// A signal handler may fork while its thread registers: the child goes on in the middle of it, with what its parent has.
+/// A handler that forks once, without libc's knowledge, and what became of that.
+mod forking_handler {
+    use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+    pub(super) static ARMED: AtomicBool = AtomicBool::new(false);
+    pub(super) static IS_CHILD: AtomicBool = AtomicBool::new(false);
+    pub(super) static CHILD: AtomicI32 = AtomicI32::new(0);
+    /// Who is to be interrupted: a timer's signal may come to any thread.
+    pub(super) static THREAD: AtomicI32 = AtomicI32::new(0);
+
+    pub(super) extern "C" fn fork(signal: i32) {
+        let thread = THREAD.load(Ordering::Relaxed);
+        // SAFETY: asks for a number.
+        if unsafe { nix::libc::gettid() } != thread {
+            // SAFETY: a signal for a thread of this process.
+            unsafe { nix::libc::syscall(nix::libc::SYS_tgkill, nix::libc::getpid(), thread, signal) };
+        } else if ARMED.swap(false, Ordering::Relaxed) {
+            let (flags, none) = (nix::libc::SIGCHLD, 0);
+            // SAFETY: without CLONE_VM, which makes it a fork: no memory is shared, and there is no stack to be given.
+            let pid = unsafe { nix::libc::syscall(nix::libc::SYS_clone, flags, none, none, none, none) };
+            IS_CHILD.store(pid == 0, Ordering::Relaxed);
+            CHILD.store(pid as i32, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn a_handler_that_forks_during_a_registration_makes_nobody_look_dead() {
+    use forking_handler::{ARMED, CHILD, IS_CHILD, THREAD};
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
+    alone("a_handler_that_forks_during_a_registration_makes_nobody_look_dead", || {
+        let name = Name::new(64);
+        let first = name.create().unwrap();
+        THREAD.store(nix::unistd::gettid().as_raw(), Ordering::Relaxed);
+        let action = SigAction::new(SigHandler::Handler(forking_handler::fork), SaFlags::SA_RESTART, SigSet::empty());
+        // SAFETY: the handler makes one system call and uses atomics.
+        unsafe { sigaction(Signal::SIGALRM, &action) }.unwrap();
+        let (once, mut forks) = (nix::libc::timeval { tv_sec: 0, tv_usec: 0 }, 0);
+        for round in 0..400 {
+            CHILD.store(0, Ordering::Relaxed);
+            ARMED.store(true, Ordering::Relaxed);
+            // At another moment of the attachment each time.
+            let timer = nix::libc::itimerval {
+                it_interval: once,
+                it_value: nix::libc::timeval { tv_sec: 0, tv_usec: 10 + 5 * (round % 40) },
+            };
+            // SAFETY: reads the timer.
+            unsafe { nix::libc::setitimer(nix::libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
+            let second = name.open();
+            ARMED.store(false, Ordering::Relaxed);
+            if IS_CHILD.load(Ordering::Relaxed) {
+                // SAFETY: ends the process, whose destructors belong to its parent.
+                unsafe { nix::libc::_exit(0) }
+            }
+            let second = second.unwrap();
+            let child = CHILD.load(Ordering::Relaxed);
+            if child > 0 {
+                waitpid(Pid::from_raw(child), None).unwrap();
+                forks += 1;
+            }
+            assert!(!is_dead(&first, me(&second)), "in round {round}");
+        }
+        assert!(forks > 0);
+    });
+}
+
+/// Faults cannot be blocked, and their handlers may fork: the child goes on in the middle of it, with what its parent has.
 #[test]
 fn a_fork_in_the_middle_of_a_registration_does_not_make_the_child_its_parent() {
     alone("a_fork_in_the_middle_of_a_registration_does_not_make_the_child_its_parent", || {

@@ -310,6 +310,11 @@ impl Map {
     }
 }
 
+/// Calls `body`. There are no signals here.
+pub(crate) fn without_signals<R>(body: impl FnOnce() -> R) -> R {
+    body()
+}
+
 /// A page of private memory. There are no forks here.
 #[derive(Debug)]
 pub(crate) struct WipedPage(Contents);

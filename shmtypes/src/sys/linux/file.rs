@@ -7,7 +7,6 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl, posix_fallocate};
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit};
-use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::sys::stat::{Mode, fchmod};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -107,13 +106,7 @@ impl File {
         let result = if bytes < LONG_RESERVATION {
             self.allocate(bytes)
         } else {
-            let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
-            let result = self.allocate(bytes);
-            if let Ok(before) = before {
-                // Fails for an unknown `how` only.
-                let _ = before.thread_set_mask();
-            }
-            result
+            super::without_signals(|| self.allocate(bytes))
         };
         result.map_err(|errno| match errno {
             Errno::ENOSPC | Errno::EDQUOT => Refusal::NoSpace,

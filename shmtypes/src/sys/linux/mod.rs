@@ -6,6 +6,7 @@ mod fork;
 pub(crate) mod futex;
 mod host;
 mod map;
+mod signals;
 mod status;
 
 pub(crate) use directory::Directory;
@@ -16,6 +17,7 @@ pub(crate) use host::{
     unique,
 };
 pub(crate) use map::Map;
+pub(crate) use signals::without_signals;
 
 // The lock bytes stand at offsets beyond 2^62, and must be the same ones for every process.
 const _: () = assert!(size_of::<nix::libc::off_t>() == 8, "segments need 64-bit file offsets");
