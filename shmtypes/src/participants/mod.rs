@@ -19,7 +19,7 @@
 //! handler that forks anywhere else inside this library and, in the child, returns into it. The child would go on with its parent's
 //! identity, which the parent's thread had already looked up, and put it into a lock word.
 //!
-//! What it does not promise: a fork while another thread is between the opening and the mapping of its slot's
+//! What it does not promise: a fork while another thread is between the opening and the closing of its slot's
 //! description gives the child a copy of that description. Then the slot looks alive until the child ends or executes a
 //! program, and who waits for a dead owner waits that long, or until the deadline.
 #![allow(unsafe_code, reason = "reaches the shared table, and hands a mapping over to the process's record")]
@@ -69,7 +69,7 @@ pub(crate) struct Participant {
 }
 
 impl Participant {
-    /// Takes the first free slot.
+    /// Takes the first free slot of the file `file`, which is `id`.
     ///
     /// # Safety
     /// `slots` records from `table` on are aligned and mapped for writing as long as the participant lives.
@@ -78,15 +78,15 @@ impl Participant {
     /// [`ErrorKind::SlotsExhausted`], and whatever keeps the file from being opened anew.
     pub(crate) unsafe fn join(
         file: File,
+        id: FileId,
         table: *mut SlotRecord,
         slots: u32,
         lock_timeout: Option<Duration>,
     ) -> Result<Self> {
-        let id = file.status()?.id;
         // SAFETY: the caller's word.
         let table = unsafe { SlotTable::new(table, slots) };
         let participant = Self { record: Record::new().map_err(no_page)?, table, lock_timeout, file, id };
-        participant.register()?;
+        participant.take_slot()?;
         Ok(participant)
     }
 
@@ -110,13 +110,19 @@ impl Participant {
         }
     }
 
-    /// Takes a slot, unless another thread does.
+    /// Takes a slot in a forked child, unless another thread does.
     #[cold]
     fn register(&self) -> Result<Identity> {
+        self.check_descriptor()?;
+        self.take_slot()
+    }
+
+    /// Takes a slot, unless another thread does.
+    fn take_slot(&self) -> Result<Identity> {
         loop {
             // A handler that forked in the middle would make a second process that takes this very slot, through the same
             // description: each would count the generation up, and one of them would look dead.
-            if let Some(identity) = sys::without_signals(|| self.try_to_register())? {
+            if let Some(identity) = sys::without_signals(|| self.try_to_take_slot())? {
                 return Ok(identity);
             }
             std::thread::yield_now();
@@ -124,37 +130,42 @@ impl Participant {
     }
 
     /// `None` if another thread is about to.
-    fn try_to_register(&self) -> Result<Option<Identity>> {
-        match self.record.claim() {
-            Claim::Registered(identity) => Ok(Some(identity)),
-            Claim::Elsewhere => Ok(None),
-            Claim::Here(claim) => {
-                let (identity, anchor) = self.take_slot(self.reopen()?)?;
-                Ok(claim.complete(identity, anchor).then_some(identity))
-            }
-        }
+    fn try_to_take_slot(&self) -> Result<Option<Identity>> {
+        let claim = match self.record.claim() {
+            Claim::Registered(identity) => return Ok(Some(identity)),
+            Claim::Elsewhere => return Ok(None),
+            Claim::Here(claim) => claim,
+        };
+        let (slot, anchor) = self.lock_a_slot()?;
+        // At once: until then, whoever asks about the slot's last holder, who is dead, finds the generation unchanged and
+        // the byte locked, and takes it for alive. That is wrong for a moment, and harmless: it will be asked again. (In the
+        // other order two processes could count at the same time.)
+        let identity = Identity::new(slot, self.table.count_up(slot));
+        let pid = sys::process_id();
+        self.table.describe(slot, pid, sys::process_start(pid));
+        Ok(claim.complete(identity, anchor).then_some(identity))
     }
 
-    /// A second description of the segment's file.
-    fn reopen(&self) -> Result<File> {
-        let own = reopen(&self.file)?;
-        if own.status()?.id == self.id { Ok(own) } else { Err(descriptor_lost()) }
-    }
-
-    fn take_slot(&self, own: File) -> Result<(Identity, Anchor)> {
+    /// Locks the byte of the first free slot.
+    fn lock_a_slot(&self) -> Result<(u32, Anchor)> {
         for slot in 0..self.table.count() {
-            if own.lock(LockBytes::slot(slot), Lock::Exclusive)? {
-                // At once: until then, whoever asks about the slot's last holder, who is dead, finds the generation
-                // unchanged and the byte locked, and takes it for alive. That is wrong for a moment, and harmless: it will be
-                // asked again. (In the other order two processes could count at the same time.)
-                let generation = self.table.count_up(slot);
-                let anchor = Anchor::new(own).map_err(no_page)?;
-                let pid = sys::process_id();
-                self.table.describe(slot, pid, sys::process_start(pid));
-                return Ok((Identity::new(slot, generation), anchor));
+            // Asked through the description at hand: the slot's own is to have a descriptor for as short as can be.
+            if self.file.locked(LockBytes::slot(slot))?.is_none()
+                && let Some(anchor) = self.lock_slot(slot)?
+            {
+                return Ok((slot, anchor));
             }
         }
         Err(Error::new(ErrorKind::SlotsExhausted { slots: self.table.count() }))
+    }
+
+    /// Locks the byte of a slot, through a description that no other process will have. `None` if somebody else was faster.
+    fn lock_slot(&self, slot: u32) -> Result<Option<Anchor>> {
+        let own = reopen(&self.file)?;
+        if !own.lock(LockBytes::slot(slot), Lock::Exclusive)? {
+            return Ok(None);
+        }
+        Anchor::new(own).map(Some).map_err(no_page)
     }
 
     /// Whether the process behind an identity, as found in a lock word, is dead. A system call, or two for the dead.
@@ -179,9 +190,19 @@ impl Participant {
         if self.file.locked(LockBytes::slot(holder.slot()))? == Some(Lock::Exclusive) {
             return Ok(false);
         }
-        // A program that closes all descriptors after a fork may have opened another file by this one's number, on which no
-        // byte is locked.
-        if self.file.status()?.id == self.id { Ok(true) } else { Err(descriptor_lost()) }
+        // On another file no byte is locked.
+        self.check_descriptor()?;
+        Ok(true)
+    }
+
+    /// Fails if the descriptor is not the segment's any more: a program that closes all descriptors after a fork may have
+    /// opened another file by its number.
+    fn check_descriptor(&self) -> Result<()> {
+        match self.file.status() {
+            Ok(status) if status.id == self.id => Ok(()),
+            Ok(_) | Err(Failure { errno: Errno::EBADF, .. }) => Err(descriptor_lost()),
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     /// What people want to know of an identity.

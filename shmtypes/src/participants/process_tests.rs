@@ -591,13 +591,18 @@ fn slots_are_the_bytes_that_the_format_says() {
     let name = Name::new(MAX_SLOTS);
     let _attachments = [name.create().unwrap(), name.open().unwrap(), name.open_read_only().unwrap()];
     let inode = format!(":{} ", fs::metadata(name.path()).unwrap().ino());
-    let locks = fs::read_to_string("/proc/locks").unwrap();
-    let own = locks.lines().filter(|line| line.contains("OFDLCK"));
-    let mut held: Vec<&str> = own.filter_map(|line| Some(line.split_once(&inode)?.1)).collect();
-    held.sort_unstable();
+    let held = || {
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        let own = locks.lines().filter(|line| line.contains("OFDLCK"));
+        let mut held: Vec<String> = own.filter_map(|line| Some(line.split_once(&inode)?.1.to_owned())).collect();
+        held.sort_unstable();
+        held
+    };
     let (life, slot) = (1_u64 << 62, (1_u64 << 62) + 16);
     let expected = [life, life, life, slot, slot + 1].map(|byte| format!("{byte} {byte}"));
-    assert_eq!(held, expected);
+    // The list is not read at one instant: while others let go of their locks, some are left out.
+    let complete = (0..1000).any(|_| held() == expected);
+    assert!(complete, "{:?} and not {expected:?}", held());
 }
 
 #[test]

@@ -147,6 +147,29 @@ fn a_slot_in_the_middle_is_the_first_free_one() {
 }
 
 #[test]
+fn whoever_attaches_at_once_has_a_slot_of_its_own() {
+    const ALL: u32 = 6;
+    let _quiet = undisturbed();
+    for _ in 0..if cfg!(miri) { 2 } else { 200 } {
+        let name = Name::new(ALL);
+        let _first = name.create().unwrap();
+        let start = std::sync::Barrier::new(ALL as usize - 1);
+        let attach = || {
+            start.wait();
+            name.open()
+        };
+        let attached: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (1..ALL).map(|_| scope.spawn(attach)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap().unwrap()).collect()
+        });
+        let mut slots: Vec<u32> = attached.iter().map(|attachment| me(attachment).slot()).collect();
+        slots.sort_unstable();
+        assert!(slots.into_iter().eq(1..ALL));
+        assert!(name.taken().into_iter().eq(0..ALL));
+    }
+}
+
+#[test]
 fn when_slots_run_out_nobody_is_attached_who_got_none() {
     let _quiet = undisturbed();
     let name = Name::new(2);
