@@ -19,9 +19,10 @@
 //! handler that forks anywhere else inside this library and, in the child, returns into it. The child would go on with its parent's
 //! identity, which the parent's thread had already looked up, and put it into a lock word.
 //!
-//! What it does not promise: a fork while another thread is between the opening and the closing of its slot's
-//! description gives the child a copy of that description. Then the slot looks alive until the child ends or executes a
-//! program, and who waits for a dead owner waits that long, or until the deadline.
+//! A fork while another thread is between the opening and the closing of its slot's description would give the child a copy of
+//! that description, and the slot would look alive until the child ends or executes a program: whoever waits for a dead owner would
+//! wait that long, or until the deadline. So libc's `fork` waits for the few system calls in between. Other forks (clone(2)
+//! called directly) do not, nor does a fork that has waited for a second.
 #![allow(unsafe_code, reason = "reaches the shared table, and hands a mapping over to the process's record")]
 #![allow(dead_code, reason = "the locks use the rest")]
 
@@ -161,11 +162,13 @@ impl Participant {
 
     /// Locks the byte of a slot, through a description that no other process will have. `None` if somebody else was faster.
     fn lock_slot(&self, slot: u32) -> Result<Option<Anchor>> {
-        let own = reopen(&self.file)?;
-        if !own.lock(LockBytes::slot(slot), Lock::Exclusive)? {
-            return Ok(None);
-        }
-        Anchor::new(own).map(Some).map_err(no_page)
+        sys::while_forks_wait(|| {
+            let own = reopen(&self.file)?;
+            if !own.lock(LockBytes::slot(slot), Lock::Exclusive)? {
+                return Ok(None);
+            }
+            Anchor::new(own).map(Some).map_err(no_page)
+        })
     }
 
     /// Whether the process behind an identity, as found in a lock word, is dead. A system call, or two for the dead.

@@ -4,6 +4,7 @@ mod directory;
 mod file;
 mod fork;
 pub(crate) mod futex;
+mod gate;
 mod host;
 mod map;
 mod signals;
@@ -12,6 +13,7 @@ mod status;
 pub(crate) use directory::Directory;
 pub(crate) use file::{File, Refusal};
 pub(crate) use fork::{Anchor, WipedPage};
+pub(crate) use gate::while_forks_wait;
 pub(crate) use host::{
     boot_id, effective_user, memory_bytes, overflow_user, process_id, process_start, random, realtime_nanoseconds,
     unique,
