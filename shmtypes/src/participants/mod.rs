@@ -38,13 +38,18 @@ use crate::sys::{self, Access, Anchor, Failure, File, FileId, Lock, LockBytes};
 use core::sync::atomic::{Ordering, fence};
 use nix::errno::Errno;
 use record::{Claim, Record};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use table::SlotTable;
 
 /// The most slots that a segment can have: as many as an [`Identity`] can tell apart.
 pub(crate) const MAX_SLOTS: u32 = 1023;
 /// How many a segment gets unless it is told otherwise.
 pub(crate) const DEFAULT_SLOTS: u32 = 64;
+
+/// How long a thread waits for another one that takes the slot of both. That needs some system calls, and may wait for a fork.
+const PATIENCE: Duration = Duration::from_secs(5);
+const OTHER_THREAD: &str =
+    "another thread of this process has been taking a participant slot for seconds: is it stopped?";
 
 /// Who is in the way: an attachment that holds a lock, or a participant slot. For people: process ids are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +92,7 @@ impl Participant {
         // SAFETY: the caller's word.
         let table = unsafe { SlotTable::new(table, slots) };
         let participant = Self { record: Record::new().map_err(no_page)?, table, lock_timeout, file, id };
-        participant.take_slot()?;
+        participant.take_slot(PATIENCE)?;
         Ok(participant)
     }
 
@@ -115,18 +120,22 @@ impl Participant {
     #[cold]
     fn register(&self) -> Result<Identity> {
         self.check_descriptor()?;
-        self.take_slot()
+        self.take_slot(PATIENCE)
     }
 
-    /// Takes a slot, unless another thread does.
-    fn take_slot(&self) -> Result<Identity> {
+    /// Takes a slot, unless another thread does, for which this one waits as long as `patience` says.
+    fn take_slot(&self, patience: Duration) -> Result<Identity> {
+        let mut start = None;
         loop {
             // A handler that forked in the middle would make a second process that takes this very slot, through the same
             // description: each would count the generation up, and one of them would look dead.
             if let Some(identity) = sys::without_signals(|| self.try_to_take_slot())? {
                 return Ok(identity);
             }
-            std::thread::yield_now();
+            if start.get_or_insert_with(Instant::now).elapsed() > patience {
+                return Err(Error::new(ErrorKind::Busy).with_hint(OTHER_THREAD));
+            }
+            std::thread::sleep(Duration::from_micros(50));
         }
     }
 

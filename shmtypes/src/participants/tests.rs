@@ -329,6 +329,20 @@ fn a_registration_that_fails_lets_the_next_one_try() {
 }
 
 #[test]
+fn no_thread_waits_for_ever_for_another_one_that_registers() {
+    let _quiet = undisturbed();
+    let name = Name::new(2);
+    let first = name.create().unwrap();
+    let (given, record) = (first.participant().unwrap(), Record::new().unwrap());
+    let file = given.file().reopen(Access::ReadWrite).unwrap();
+    let child = Participant { record, table: given.table, lock_timeout: None, file, id: given.id };
+    let Claim::Here(stuck) = child.record.claim() else { panic!("nobody has registered") };
+    assert_eq!(*child.take_slot(Duration::ZERO).unwrap_err().kind(), ErrorKind::Busy);
+    drop(stuck);
+    assert_eq!(child.take_slot(Duration::ZERO).unwrap().slot(), 1);
+}
+
+#[test]
 fn of_threads_that_register_at_once_exactly_one_does() {
     for _ in 0..if cfg!(miri) { 5 } else { 200 } {
         let (record, registered) = (Record::new().unwrap(), AtomicUsize::new(0));
