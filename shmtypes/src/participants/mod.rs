@@ -23,6 +23,9 @@
 //! that description, and the slot would look alive until the child ends or executes a program: whoever waits for a dead owner would
 //! wait that long, or until the deadline. So libc's `fork` waits for the few system calls in between. Other forks (clone(2)
 //! called directly) do not, nor does a fork that has waited for a second.
+//!
+//! A child registers by opening the segment's file anew, through its descriptor and /proc. It fails, with an error, if it has closed
+//! the descriptor, or may not do that any more: after setuid(2), chroot(2), or under Landlock.
 #![allow(unsafe_code, reason = "reaches the shared table, and hands a mapping over to the process's record")]
 #![allow(dead_code, reason = "the locks use the rest")]
 
@@ -199,11 +202,13 @@ impl Participant {
         }
         // The generation is the holder's, who has locked the byte before anybody could know of it: unlocked means dead. A
         // shared lock, for which read access is enough, is none of a participant.
-        if self.file.locked(LockBytes::slot(holder.slot()))? == Some(Lock::Exclusive) {
+        let locked = self.file.locked(LockBytes::slot(holder.slot()));
+        if locked == Ok(Some(Lock::Exclusive)) {
             return Ok(false);
         }
         // On another file no byte is locked.
         self.check_descriptor()?;
+        locked?;
         Ok(true)
     }
 
@@ -240,7 +245,9 @@ impl Participant {
 
 fn reopen(file: &File) -> Result<File> {
     file.reopen(Access::ReadWrite).map_err(|failure| match failure.errno {
-        Errno::ENOENT => Error::new(ErrorKind::Unsupported { what: "locks where /proc is not mounted" }),
+        Errno::ENOENT => {
+            Error::new(ErrorKind::Unsupported { what: "locks where /proc is not mounted, or out of sight" })
+        }
         _ => failure.into(),
     })
 }

@@ -56,6 +56,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 /// that forks may do so at any time, but its child must not return from the handler into a call of this library: it would
 /// finish that call in its parent's name.
 ///
+/// A forked child opens the segment's file anew when it first takes a lock. After it has closed all descriptors, changed its user or its root
+/// directory, or confined itself (Landlock), that may fail: it gets [`LockError::Failed`], and nobody is harmed.
+///
 /// Source: "Futexes Are Tricky" (Drepper, 2011), mutex 3, with the owner in the word.
 #[derive(Debug, Default)]
 #[repr(C)]
