@@ -54,6 +54,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const OTHER_THREAD: &str =
     "another thread of this process has been taking a participant slot for seconds: is it stopped?";
 
+const READ_LOCKED: &str =
+    "some process has read locks on participant slots, which no attachment has: /proc/locks names it";
+
 /// Who is in the way: an attachment that holds a lock, or a participant slot. For people: process ids are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -84,7 +87,7 @@ impl Participant {
     /// `slots` records from `table` on are aligned and mapped for writing as long as the participant lives.
     ///
     /// # Errors
-    /// [`ErrorKind::SlotsExhausted`], and whatever keeps the file from being opened anew.
+    /// [`ErrorKind::SlotsExhausted`]; [`ErrorKind::Busy`] if slots are free but for the locks of a reader; and whatever keeps the file from being opened anew.
     pub(crate) unsafe fn join(
         file: File,
         id: FileId,
@@ -161,15 +164,23 @@ impl Participant {
 
     /// Locks the byte of the first free slot.
     fn lock_a_slot(&self) -> Result<(u32, Anchor)> {
+        let mut blocked = false;
         for slot in 0..self.table.count() {
             // Asked through the description at hand: the slot's own is to have a descriptor for as short as can be.
-            if self.file.locked(LockBytes::slot(slot))?.is_none()
-                && let Some(anchor) = self.lock_slot(slot)?
-            {
-                return Ok((slot, anchor));
+            match self.file.locked(LockBytes::slot(slot))? {
+                None => {
+                    if let Some(anchor) = self.lock_slot(slot)? {
+                        return Ok((slot, anchor));
+                    }
+                }
+                Some(lock) => blocked |= lock == Lock::Shared,
             }
         }
-        Err(Error::new(ErrorKind::SlotsExhausted { slots: self.table.count() }))
+        Err(if blocked {
+            Error::new(ErrorKind::Busy).with_hint(READ_LOCKED)
+        } else {
+            Error::new(ErrorKind::SlotsExhausted { slots: self.table.count() })
+        })
     }
 
     /// Locks the byte of a slot, through a description that no other process will have. `None` if somebody else was faster.

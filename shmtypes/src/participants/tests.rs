@@ -311,7 +311,11 @@ fn who_holds_a_lock_that_only_readers_can_have_is_dead() {
     assert!(reader.lock(LockBytes::slot(holder.slot()), Lock::Shared).unwrap());
     assert!(is_dead(&first, holder));
     assert_eq!(name.taken(), [0]);
-    assert_eq!(*name.open().unwrap_err().kind(), ErrorKind::SlotsExhausted { slots: 2 });
+    let error = name.open().unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Busy);
+    assert!(error.hint().unwrap().contains("read locks"));
+    drop(reader);
+    assert_eq!(me(&name.open().unwrap()).slot(), holder.slot());
 }
 
 #[test]
