@@ -9,8 +9,8 @@
 //! Rules:
 //!
 //! 1. A slot is a byte of the segment's file, write-locked through an open file description of its own. That one lives
-//!    by one mapping, which no forked child inherits: the lock ends with this process, however it ends, and with
-//!    nothing else.
+//!    by one mapping, which no forked child inherits: the lock ends with the attachment, and with this process's memory,
+//!    however the process ends.
 //! 2. Whoever takes a slot counts its generation up, so that no identity comes back.
 //! 3. The kernel says who is alive. Process ids are for people.
 //! 4. Nothing in the shared table is believed: whatever a peer writes there, answers may be wrong, and nothing worse.
@@ -24,10 +24,13 @@
 //! wait that long, or until the deadline. So libc's `fork` waits for the few system calls in between. Other forks (clone(2)
 //! called directly) do not, nor does a fork that has waited for a second.
 //!
+//! The dead may look alive for longer: while the kernel writes its core dump; while a child of
+//! `vfork` or `posix_spawn`, which has its parent's memory, has not come to execute its program; and while a process that took
+//! the slot next is stopped before it has counted up. Whoever waits for that one's locks waits that long, or until the deadline.
+//!
 //! A child registers by opening the segment's file anew, through its descriptor and /proc. It fails, with an error, if it has closed
 //! the descriptor, or may not do that any more: after setuid(2), chroot(2), or under Landlock.
 #![allow(unsafe_code, reason = "reaches the shared table, and hands a mapping over to the process's record")]
-#![allow(dead_code, reason = "the locks use the rest")]
 
 mod identity;
 mod record;

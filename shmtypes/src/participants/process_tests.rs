@@ -427,12 +427,13 @@ fn children_that_live_on_keep_no_slot_that_was_being_taken_when_they_were_forked
             for _ in 0..400 {
                 // SAFETY: the child makes system calls, and nothing else.
                 if let ForkResult::Child = unsafe { fork() }.unwrap() {
-                    // SAFETY: this process's copies, which nobody else uses; it ends with its parent, or when told.
-                    unsafe {
-                        nix::libc::close(keep_children);
-                        nix::libc::read(end_of_children, [0_u8].as_mut_ptr().cast(), 1);
-                        nix::libc::_exit(0);
-                    }
+                    // SAFETY: this process's copy, which nobody else uses.
+                    unsafe { nix::libc::close(keep_children) };
+                    // Until its parent is gone, or has closed the other end.
+                    // SAFETY: the kernel writes one byte at most.
+                    unsafe { nix::libc::read(end_of_children, [0_u8].as_mut_ptr().cast(), 1) };
+                    // SAFETY: ends the process.
+                    unsafe { nix::libc::_exit(0) }
                 }
             }
             done.store(true, Ordering::Relaxed);
@@ -500,7 +501,7 @@ mod forking_handler {
         // SAFETY: asks for a number.
         if unsafe { nix::libc::gettid() } != thread {
             // SAFETY: a signal for a thread of this process.
-            unsafe { nix::libc::syscall(nix::libc::SYS_tgkill, nix::libc::getpid(), thread, signal) };
+            unsafe { nix::libc::syscall(nix::libc::SYS_tgkill, std::process::id(), thread, signal) };
         } else if ARMED.swap(false, Ordering::Relaxed) {
             let (flags, none) = (nix::libc::SIGCHLD, 0);
             // SAFETY: without CLONE_VM, which makes it a fork: no memory is shared, and there is no stack to be given.
