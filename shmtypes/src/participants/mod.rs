@@ -279,5 +279,7 @@ fn descriptor_lost() -> Error {
 
 #[cfg(all(test, not(any(miri, shmtypes_heap))))]
 mod process_tests;
+#[cfg(all(test, not(any(miri, shmtypes_heap))))]
+mod registration_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,4 +1,4 @@
-//! Slots: who has one, and who is alive, on whatever plays the operating system. Processes are in `process_tests`.
+//! Slots: who has one, and who is alive, on whatever plays the operating system. Processes are in `process_tests` and `registration_tests`.
 
 use super::record::{Claim, Record};
 use super::*;
