@@ -380,6 +380,7 @@ impl<M: AccessMode> Buffers for Texts<'_, M> {
     fn copy_from_buffer(self, buffer: usize, target: &mut Copied) {
         target.glance = self.0.glance_at(buffer);
         target.text.clear();
+        target.failure = None;
         let length = length_of(target.glance.head);
         // Another length is judged when the version is known: this may be half of another store.
         if is_text(target.glance.head) && length <= self.0.capacity {

@@ -142,13 +142,14 @@ impl<M: Writable> ShmList<M> {
             let slot = self.slot(position)?;
             let turn = Turn::take(slot.lock_word(), waiting)?;
             let changed = change(slot.get(position)?);
+            let value = Encoded::new(changed.as_value());
+            // After all that is the caller's code.
             if !turn.is_mine() {
                 // The parent goes on with its own copy.
                 return Err(Error::new(ErrorKind::Unsupported {
                     what: "an update by the child of a fork inside of it",
                 }));
             }
-            let value = Encoded::new(changed.as_value());
             slot.check_fits(&value)?;
             slot.store(value);
             Ok(())
