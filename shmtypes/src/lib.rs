@@ -56,6 +56,7 @@
 //! | a creator is killed | no segment, or a complete one |
 //! | a writer is killed | the element or range that it was copying may be half written; a [`ShmCell`] has its old value or its new one |
 //! | an appender of a [`ShmVec`] is killed | what it pushed is there, what it was about to push is not; the next one goes on |
+//! | the holder of a [lock](sync::ShmMutex) is killed | the next one to take it is told, once, and may repair ([`sync::LockError::OwnerDied`]); a stopped holder keeps it, and who waits is told who it is at the deadline |
 //! | a process is killed before it notifies | who [waits](ShmArray::wait_changed) gets [`ErrorKind::TimedOut`] at the deadline; if it was killed in the middle of it, the others wake within 50 ms |
 //! | a peer writes nonsense | wrong values, or [`ErrorKind::InvalidValue`] |
 //! | somebody removes the file | attached processes go on; nobody can join |

@@ -253,8 +253,9 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
     }
 
     /// Stores an element that is in sight, in place. A reader may see an element of more than 8 bytes, or of another
-    /// alignment than its size, half old and half new, and it stays so if this process is killed. Followers who have passed
-    /// it are not told.
+    /// alignment than its size, half old and half new, and it stays so if this process is killed. Where half of each is no
+    /// `T`, as with text, readers read again for a while before they call it invalid. Followers who have passed it are not
+    /// told.
     ///
     /// # Errors
     /// [`ErrorKind::OutOfRange`]; [`ErrorKind::LeaseLost`] in a forked child.
