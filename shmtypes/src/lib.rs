@@ -74,8 +74,8 @@
 //! | `serde` | handles of [`compat`] as their names, attached again when deserialised |
 //!
 //! Linux only. There is no async interface: calls block for microseconds at most but for creating and prefaulting large
-//! segments, and for those that wait ([`ShmArray::wait_changed`], [`ShmCell::wait_changed`], [`ShmEvent`]), which belong on a blocking thread
-//! (`spawn_blocking`).
+//! segments, and for those that wait ([`ShmArray::wait_changed`], [`ShmCell::wait_changed`], [`ShmEvent`], locks, and what
+//! takes one: stores into cells and lists, [`ShmVec::appender`]), which belong on a blocking thread (`spawn_blocking`).
 #![warn(missing_docs, unreachable_pub)]
 
 // Lets the derive's `::shmtypes` paths work inside this crate too.
