@@ -56,6 +56,7 @@
 //! | a creator is killed | no segment, or a complete one |
 //! | a writer is killed | the element or range that it was copying may be half written; a [`ShmCell`] has its old value or its new one |
 //! | an appender of a [`ShmVec`] is killed | what it pushed is there, what it was about to push is not; the next one goes on |
+//! | the holder of a [lock](sync::ShmMutex) is killed | the next one to take it is told, once, and may repair ([`sync::LockError::OwnerDied`]); a stopped holder keeps it, and who waits is told who it is at the deadline |
 //! | a process is killed before it notifies | who [waits](ShmArray::wait_changed) gets [`ErrorKind::TimedOut`] at the deadline; if it was killed in the middle of it, the others wake within 50 ms |
 //! | a peer writes nonsense | wrong values, or [`ErrorKind::InvalidValue`] |
 //! | somebody removes the file | attached processes go on; nobody can join |
@@ -74,8 +75,8 @@
 //! | `sigbus` | [`sigbus`], a guard that makes an error of a peer's truncation of a file, for a program that asks for it; two cycles per `get` and `set`, whether it asks or not, and nothing that shows for blocks and bulk copies |
 //!
 //! Linux only. There is no async interface: calls block for microseconds at most but for creating and prefaulting large
-//! segments, and for those that wait ([`ShmArray::wait_changed`], [`ShmCell::wait_changed`], [`ShmEvent`]), which belong on a blocking thread
-//! (`spawn_blocking`).
+//! segments, and for those that wait ([`ShmArray::wait_changed`], [`ShmCell::wait_changed`], [`ShmEvent`], locks, and what
+//! takes one: stores into cells and lists, [`ShmVec::appender`]), which belong on a blocking thread (`spawn_blocking`).
 #![warn(missing_docs, unreachable_pub)]
 #![cfg_attr(not(feature = "sigbus"), allow(rustdoc::broken_intra_doc_links, reason = "those that lead to its module"))]
 

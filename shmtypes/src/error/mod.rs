@@ -83,8 +83,8 @@ pub enum ErrorKind {
     },
     /// Some process is attached.
     InUse,
-    /// Another process was in the way for longer than the deadline: it held the segment's life-cycle lock, or changed what was
-    /// to be read faster than it could be read.
+    /// Another process was in the way for longer than the deadline: it held the segment's life-cycle lock or locks that keep
+    /// participant slots from being taken, or changed what was to be read faster than it could be read.
     Busy,
     /// The deadline of a wait has passed.
     TimedOut {

@@ -9,17 +9,28 @@
 //! Rules:
 //!
 //! 1. A slot is a byte of the segment's file, write-locked through an open file description of its own. That one lives
-//!    by one mapping, which no forked child inherits: the lock ends with this process, however it ends, and with
-//!    nothing else.
+//!    by one mapping, which no forked child inherits: the lock ends with the attachment, and with this process's memory,
+//!    however the process ends.
 //! 2. Whoever takes a slot counts its generation up, so that no identity comes back.
 //! 3. The kernel says who is alive. Process ids are for people.
 //! 4. Nothing in the shared table is believed: whatever a peer writes there, answers may be wrong, and nothing worse.
 //!
-//! What it does not promise: a fork while another thread is between the opening and the mapping of its slot's
-//! description gives the child a copy of that description. Then the slot looks alive until the child ends or executes a
-//! program, and who waits for a dead owner waits that long, or until the deadline.
+//! While a thread takes a slot, it has all signals blocked: no handler of its own forks in the middle. What is not supported: a
+//! handler that forks anywhere else inside this library and, in the child, returns into it. The child would go on with its parent's
+//! identity, which the parent's thread had already looked up, and put it into a lock word.
+//!
+//! A fork while another thread is between the opening and the closing of its slot's description would give the child a copy of
+//! that description, and the slot would look alive until the child ends or executes a program: whoever waits for a dead owner would
+//! wait that long, or until the deadline. So libc's `fork` waits for the few system calls in between. Other forks (clone(2)
+//! called directly) do not, nor does a fork that has waited for a second.
+//!
+//! The dead may look alive for longer: while the kernel writes its core dump; while a child of
+//! `vfork` or `posix_spawn`, which has its parent's memory, has not come to execute its program; and while a process that took
+//! the slot next is stopped before it has counted up. Whoever waits for that one's locks waits that long, or until the deadline.
+//!
+//! A child registers by opening the segment's file anew, through its descriptor and /proc. It fails, with an error, if it has closed
+//! the descriptor, or may not do that any more: after setuid(2), chroot(2), or under Landlock.
 #![allow(unsafe_code, reason = "reaches the shared table, and hands a mapping over to the process's record")]
-#![allow(dead_code, reason = "the locks use the rest")]
 
 mod identity;
 mod record;
@@ -33,13 +44,21 @@ use crate::sys::{self, Access, Anchor, Failure, File, FileId, Lock, LockBytes, W
 use core::sync::atomic::{Ordering, fence};
 use nix::errno::Errno;
 use record::{Claim, Record};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use table::SlotTable;
 
 /// The most slots that a segment can have: as many as an [`Identity`] can tell apart.
 pub(crate) const MAX_SLOTS: u32 = 1023;
 /// How many a segment gets unless it is told otherwise.
 pub(crate) const DEFAULT_SLOTS: u32 = 64;
+
+/// How long a thread waits for another one that takes the slot of both. That needs some system calls, and may wait for a fork.
+const PATIENCE: Duration = Duration::from_secs(5);
+const OTHER_THREAD: &str =
+    "another thread of this process has been taking a participant slot for seconds: is it stopped?";
+
+const READ_LOCKED: &str =
+    "some process has read locks on participant slots, which no attachment has: /proc/locks names it";
 
 /// Who is in the way: an attachment that holds a lock, or a participant slot. For people: process ids are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,27 +86,26 @@ pub(crate) struct Participant {
 }
 
 impl Participant {
-    /// Takes the first free slot.
+    /// Takes the first free slot of the file `file`, which is `id`.
     ///
     /// # Safety
     /// `slots` records from `table` on are aligned and mapped for writing as long as the participant lives, in the mapping that
     /// `watch` is of.
     ///
     /// # Errors
-    /// [`ErrorKind::SlotsExhausted`], and whatever keeps the file from being opened anew.
+    /// [`ErrorKind::SlotsExhausted`]; [`ErrorKind::Busy`] if slots are free but for the locks of a reader; and whatever keeps the file from being opened anew.
     pub(crate) unsafe fn join(
         file: File,
+        id: FileId,
         table: *mut SlotRecord,
         slots: u32,
         lock_timeout: Option<Duration>,
         watch: Watch,
     ) -> Result<Self> {
-        let own = reopen(&file)?;
-        let id = own.status()?.id;
         // SAFETY: the caller's word.
         let table = unsafe { SlotTable::new(table, slots) };
         let participant = Self { record: Record::new().map_err(no_page)?, table, lock_timeout, file, id, watch };
-        participant.register(Some(own))?;
+        participant.take_slot(PATIENCE)?;
         Ok(participant)
     }
 
@@ -107,48 +125,80 @@ impl Participant {
     pub(crate) fn registered(&self) -> Result<Identity> {
         match self.identity() {
             Some(identity) => Ok(identity),
-            None => self.register(None),
+            None => self.register(),
         }
     }
 
-    /// Takes a slot, unless another thread does. `own` is a description for it, not locked yet.
+    /// Takes a slot in a forked child, unless another thread does.
     #[cold]
-    fn register(&self, mut own: Option<File>) -> Result<Identity> {
+    fn register(&self) -> Result<Identity> {
+        self.check_descriptor()?;
+        self.take_slot(PATIENCE)
+    }
+
+    /// Takes a slot, unless another thread does, for which this one waits as long as `patience` says.
+    fn take_slot(&self, patience: Duration) -> Result<Identity> {
+        let mut start = None;
         loop {
-            match self.record.claim() {
-                Claim::Registered(identity) => return Ok(identity),
-                Claim::Elsewhere => std::thread::yield_now(),
-                Claim::Here(claim) => {
-                    let own = own.take().map_or_else(|| self.reopen(), Ok)?;
-                    let (identity, anchor) = self.take_slot(own)?;
-                    if claim.complete(identity, anchor) {
-                        return Ok(identity);
+            // A handler that forked in the middle would make a second process that takes this very slot, through the same
+            // description: each would count the generation up, and one of them would look dead.
+            if let Some(identity) = sys::without_signals(|| self.try_to_take_slot())? {
+                return Ok(identity);
+            }
+            if start.get_or_insert_with(Instant::now).elapsed() > patience {
+                return Err(Error::new(ErrorKind::Busy).with_hint(OTHER_THREAD));
+            }
+            std::thread::sleep(Duration::from_micros(50));
+        }
+    }
+
+    /// `None` if another thread is about to.
+    fn try_to_take_slot(&self) -> Result<Option<Identity>> {
+        let claim = match self.record.claim() {
+            Claim::Registered(identity) => return Ok(Some(identity)),
+            Claim::Elsewhere => return Ok(None),
+            Claim::Here(claim) => claim,
+        };
+        let (slot, anchor) = self.lock_a_slot()?;
+        // At once: until then, whoever asks about the slot's last holder, who is dead, finds the generation unchanged and
+        // the byte locked, and takes it for alive. That is wrong for a moment, and harmless: it will be asked again. (In the
+        // other order two processes could count at the same time.)
+        let identity = Identity::new(slot, self.table.count_up(slot));
+        let pid = sys::process_id();
+        self.table.describe(slot, pid, sys::process_start(pid));
+        Ok(claim.complete(identity, anchor).then_some(identity))
+    }
+
+    /// Locks the byte of the first free slot.
+    fn lock_a_slot(&self) -> Result<(u32, Anchor)> {
+        let mut blocked = false;
+        for slot in 0..self.table.count() {
+            // Asked through the description at hand: the slot's own is to have a descriptor for as short as can be.
+            match self.file.locked(LockBytes::slot(slot))? {
+                None => {
+                    if let Some(anchor) = self.lock_slot(slot)? {
+                        return Ok((slot, anchor));
                     }
                 }
+                Some(lock) => blocked |= lock == Lock::Shared,
             }
         }
+        Err(if blocked {
+            Error::new(ErrorKind::Busy).with_hint(READ_LOCKED)
+        } else {
+            Error::new(ErrorKind::SlotsExhausted { slots: self.table.count() })
+        })
     }
 
-    /// A second description of the segment's file.
-    fn reopen(&self) -> Result<File> {
-        let own = reopen(&self.file)?;
-        if own.status()?.id == self.id { Ok(own) } else { Err(descriptor_lost()) }
-    }
-
-    fn take_slot(&self, own: File) -> Result<(Identity, Anchor)> {
-        for slot in 0..self.table.count() {
-            if own.lock(LockBytes::slot(slot), Lock::Exclusive)? {
-                // At once: until then, whoever asks about the slot's last holder, who is dead, finds the generation
-                // unchanged and the byte locked, and takes it for alive. That is wrong for a moment, and harmless: it will be
-                // asked again. (In the other order two processes could count at the same time.)
-                let generation = self.table.count_up(slot);
-                let anchor = Anchor::new(own).map_err(no_page)?;
-                let pid = sys::process_id();
-                self.table.describe(slot, pid, sys::process_start(pid));
-                return Ok((Identity::new(slot, generation), anchor));
+    /// Locks the byte of a slot, through a description that no other process will have. `None` if somebody else was faster.
+    fn lock_slot(&self, slot: u32) -> Result<Option<Anchor>> {
+        sys::while_forks_wait(|| {
+            let own = reopen(&self.file)?;
+            if !own.lock(LockBytes::slot(slot), Lock::Exclusive)? {
+                return Ok(None);
             }
-        }
-        Err(Error::new(ErrorKind::SlotsExhausted { slots: self.table.count() }))
+            Anchor::new(own).map(Some).map_err(no_page)
+        })
     }
 
     /// Whether the process behind an identity, as found in a lock word, is dead. A system call, or two for the dead.
@@ -170,12 +220,24 @@ impl Participant {
         }
         // The generation is the holder's, who has locked the byte before anybody could know of it: unlocked means dead. A
         // shared lock, for which read access is enough, is none of a participant.
-        if self.file.locked(LockBytes::slot(holder.slot()))? == Some(Lock::Exclusive) {
+        let locked = self.file.locked(LockBytes::slot(holder.slot()));
+        if locked == Ok(Some(Lock::Exclusive)) {
             return Ok(false);
         }
-        // A program that closes all descriptors after a fork may have opened another file by this one's number, on which no
-        // byte is locked.
-        if self.file.status()?.id == self.id { Ok(true) } else { Err(descriptor_lost()) }
+        // On another file no byte is locked.
+        self.check_descriptor()?;
+        locked?;
+        Ok(true)
+    }
+
+    /// Fails if the descriptor is not the segment's any more: a program that closes all descriptors after a fork may have
+    /// opened another file by its number.
+    fn check_descriptor(&self) -> Result<()> {
+        match self.file.status() {
+            Ok(status) if status.id == self.id => Ok(()),
+            Ok(_) | Err(Failure { errno: Errno::EBADF, .. }) => Err(descriptor_lost()),
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     /// What people want to know of an identity.
@@ -207,7 +269,9 @@ impl Participant {
 
 fn reopen(file: &File) -> Result<File> {
     file.reopen(Access::ReadWrite).map_err(|failure| match failure.errno {
-        Errno::ENOENT => Error::new(ErrorKind::Unsupported { what: "locks where /proc is not mounted" }),
+        Errno::ENOENT => {
+            Error::new(ErrorKind::Unsupported { what: "locks where /proc is not mounted, or out of sight" })
+        }
         _ => failure.into(),
     })
 }
@@ -225,5 +289,7 @@ fn descriptor_lost() -> Error {
 
 #[cfg(all(test, not(any(miri, shmtypes_heap))))]
 mod process_tests;
+#[cfg(all(test, not(any(miri, shmtypes_heap))))]
+mod registration_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,7 +1,6 @@
 //! Slots of processes that are killed, forked and executed.
 #![allow(unsafe_code, reason = "forks, and maps a page where a parent has its own")]
 
-use super::record::{Claim, Record};
 use super::tests::{Name, STARTING, is_dead, me, undisturbed};
 use super::*;
 use crate::segment::attach::attach_descriptor;
@@ -20,8 +19,9 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
-use std::sync::{Barrier, PoisonError};
+use std::sync::PoisonError;
 
+const HERE: &str = "participants::process_tests::";
 const INSIDE: &str = "SHMTYPES_TEST_INSIDE";
 const HOLDER: &str = "SHMTYPES_TEST_HOLDER";
 
@@ -35,12 +35,11 @@ fn rerun(wrapper: &[&str], name: &str) -> Command {
 }
 
 /// Runs the body of the test `name` in a process of its own: forks must not copy what other tests have mapped.
-fn alone_under(wrapper: &[&str], name: &str, body: impl FnOnce()) {
-    let name = format!("participants::process_tests::{name}");
+pub(super) fn alone_under(wrapper: &[&str], name: &str, body: impl FnOnce()) {
     if std::env::var(INSIDE).is_ok_and(|inside| inside == name) {
         return body();
     }
-    let mut command = rerun(wrapper, &name);
+    let mut command = rerun(wrapper, name);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
     let started = command.spawn().unwrap();
@@ -52,11 +51,11 @@ fn alone_under(wrapper: &[&str], name: &str, body: impl FnOnce()) {
 }
 
 fn alone(name: &str, body: impl FnOnce()) {
-    alone_under(&[], name, body);
+    alone_under(&[], &format!("{HERE}{name}"), body);
 }
 
 /// One end of a conversation with a forked process, in lines. Whoever hears that the other one is gone, panics.
-struct Line {
+pub(super) struct Line {
     input: BufReader<PipeReader>,
     output: PipeWriter,
 }
@@ -69,12 +68,12 @@ impl Line {
         (own, Self { input: BufReader::new(here), output: there })
     }
 
-    fn say(&mut self, word: impl std::fmt::Display) {
+    pub(super) fn say(&mut self, word: impl std::fmt::Display) {
         writeln!(self.output, "{word}").unwrap();
     }
 
     #[track_caller]
-    fn hear(&mut self) -> String {
+    pub(super) fn hear(&mut self) -> String {
         let mut line = String::new();
         assert!(self.input.read_line(&mut line).unwrap() > 0, "the other one is gone");
         line.trim_end().to_owned()
@@ -86,20 +85,20 @@ impl Line {
     }
 
     /// Ends, silently, with the other one.
-    fn wait_for_the_end(&mut self) {
+    pub(super) fn wait_for_the_end(&mut self) {
         let _ = self.input.read_line(&mut String::new());
     }
 }
 
 /// A forked process.
-struct Child {
+pub(super) struct Child {
     pid: Pid,
-    line: Line,
+    pub(super) line: Line,
 }
 
 impl Child {
     /// Forks. The child runs `body` and ends without destructors.
-    fn new(body: impl FnOnce(&mut Line)) -> Self {
+    pub(super) fn new(body: impl FnOnce(&mut Line)) -> Self {
         let (own, mut line) = Line::pair();
         // SAFETY: `alone` leaves no thread that could hold a lock of the allocator's or the standard library's, but for those
         // of tests that fork beside a thread, which glibc's allocator allows for.
@@ -116,7 +115,7 @@ impl Child {
 
     /// Waits until it has ended by itself.
     #[track_caller]
-    fn ends_well(self) {
+    pub(super) fn ends_well(self) {
         let Self { pid, line } = self;
         drop(line);
         assert_eq!(waitpid(pid, None).unwrap(), WaitStatus::Exited(pid, 0));
@@ -128,7 +127,7 @@ impl Child {
     }
 }
 
-fn participant(attachment: &Attachment) -> &Participant {
+pub(super) fn participant(attachment: &Attachment) -> &Participant {
     attachment.participant().unwrap()
 }
 
@@ -149,7 +148,7 @@ fn a_killed_process_leaves_its_slot_and_its_identity_is_dead_for_good() {
         let first = name.create().unwrap();
         let mut generation = 0;
         for _ in 0..3 {
-            let mut command = rerun(&[], &format!("participants::process_tests::{NAME}"));
+            let mut command = rerun(&[], &format!("{HERE}{NAME}"));
             command.env(HOLDER, name.0.name.as_ref().unwrap());
             let mut holder = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
             let lines = BufReader::new(holder.stdout.take().unwrap()).lines();
@@ -267,7 +266,7 @@ fn anchor_address(name: &Name) -> Option<NonZeroUsize> {
 }
 
 /// A page of this process's own, at an address where nothing is mapped.
-fn own_page_at(address: NonZeroUsize) -> NonNull<u64> {
+pub(super) fn own_page_at(address: NonZeroUsize) -> NonNull<u64> {
     let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED_NOREPLACE;
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     // SAFETY: new address space; it fails where something is mapped.
@@ -278,7 +277,7 @@ fn own_page_at(address: NonZeroUsize) -> NonNull<u64> {
 }
 
 /// Whether it is still there. If not, this ends the process by SIGSEGV, or finds another page.
-fn is_kept(page: NonNull<u64>) -> bool {
+pub(super) fn is_kept(page: NonNull<u64>) -> bool {
     // SAFETY: reads what was mapped by `own_page_at`; that it may be gone is what the caller asks.
     unsafe { page.read_volatile() == 42 }
 }
@@ -308,34 +307,6 @@ fn a_child_that_drops_a_handle_unmaps_nothing_that_stands_where_its_parent_has_i
             child.ends_well();
             let attachment = attachment.take().unwrap();
             assert_eq!(me(&attachment), kept);
-            assert_eq!(name.taken(), [0]);
-        }
-    });
-}
-
-#[test]
-fn threads_of_a_child_that_register_at_once_are_one_participant() {
-    alone("threads_of_a_child_that_register_at_once_are_one_participant", || {
-        let name = Name::new(8);
-        let parent = name.create().unwrap();
-        for _ in 0..50 {
-            let child = Child::new(|_| {
-                let start = Barrier::new(6);
-                let identities: Vec<Identity> = std::thread::scope(|scope| {
-                    let threads: Vec<_> = (0..6)
-                        .map(|_| {
-                            scope.spawn(|| {
-                                start.wait();
-                                participant(&parent).registered().unwrap()
-                            })
-                        })
-                        .collect();
-                    threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-                });
-                assert!(identities.iter().all(|&identity| identity == identities[0]));
-                assert_eq!(name.taken(), [0, 1]);
-            });
-            child.ends_well();
             assert_eq!(name.taken(), [0]);
         }
     });
@@ -383,57 +354,6 @@ fn an_executed_program_keeps_nothing() {
     });
 }
 
-/// What the head of the module says it does not promise, step by step: a child that was forked while a slot's
-/// description had a descriptor holds the slot until it ends.
-#[test]
-fn a_fork_in_the_middle_of_a_registration_keeps_the_slot_until_the_child_ends() {
-    alone("a_fork_in_the_middle_of_a_registration_keeps_the_slot_until_the_child_ends", || {
-        let name = Name::new(2);
-        let first = name.create().unwrap();
-        let own = participant(&first).file().reopen(Access::ReadWrite).unwrap();
-        assert!(own.lock(LockBytes::slot(1), Lock::Exclusive).unwrap());
-        let mut child = Child::new(|line| {
-            line.say("forked");
-            line.wait_for_the_end();
-        });
-        assert_eq!(child.line.hear(), "forked");
-        let anchor = Anchor::new(own).unwrap();
-        assert_eq!(name.taken(), [0, 1]);
-        drop(anchor);
-        assert_eq!(name.taken(), [0, 1], "the child has a descriptor");
-        child.ends_well();
-        assert_eq!(name.taken(), [0]);
-    });
-}
-
-#[test]
-fn forks_at_any_moment_of_a_registration_leave_no_slot_taken() {
-    alone("forks_at_any_moment_of_a_registration_leave_no_slot_taken", || {
-        let name = Name::new(64);
-        let first = name.create().unwrap();
-        let done = std::sync::atomic::AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let opener = scope.spawn(|| {
-                let mut opened = 0;
-                while !done.load(Ordering::Relaxed) {
-                    // More than are taken at once: children keep some for a moment.
-                    let attachment = name.open().unwrap();
-                    assert!(!is_dead(&first, me(&attachment)));
-                    opened += 1;
-                }
-                opened
-            });
-            for _ in 0..200 {
-                let child = Child::new(|_| assert_eq!(participant(&first).identity(), None));
-                child.ends_well();
-            }
-            done.store(true, Ordering::Relaxed);
-            assert!(opener.join().unwrap() > 0);
-        });
-        assert_eq!(name.taken(), [0]);
-    });
-}
-
 #[test]
 fn a_descriptor_that_somebody_closed_is_no_proof_of_death() {
     alone("a_descriptor_that_somebody_closed_is_no_proof_of_death", || {
@@ -455,42 +375,20 @@ fn a_descriptor_that_somebody_closed_is_no_proof_of_death() {
                     // SAFETY: closes what this process never uses again but in error.
                     unsafe { nix::libc::close(number) };
                 }
-                assert!(participant(&first).is_dead(held).is_err(), "reused: {reuse}");
-                assert!(participant(&first).registered().is_err(), "reused: {reuse}");
+                for error in
+                    [participant(&first).is_dead(held).unwrap_err(), participant(&first).registered().unwrap_err()]
+                {
+                    assert!(
+                        error.to_string().contains("descriptor, which somebody has closed"),
+                        "reused: {reuse}: {error}"
+                    );
+                }
                 // What the table says needs no descriptor.
                 assert!(participant(&first).is_dead(Identity::new(held.slot(), 77)).unwrap());
             });
             child.ends_well();
             assert_eq!(name.taken(), [0, 1]);
         }
-    });
-}
-
-/// A signal handler may fork while its thread registers: the child goes on in the middle of it, with what its parent has.
-#[test]
-fn a_fork_in_the_middle_of_a_registration_does_not_make_the_child_its_parent() {
-    alone("a_fork_in_the_middle_of_a_registration_does_not_make_the_child_its_parent", || {
-        let record = Record::new().unwrap();
-        let Claim::Here(claim) = record.claim() else { panic!("nobody has registered") };
-        let anchor = Anchor::new(File::in_memory().unwrap()).unwrap().into_raw();
-        let (claim, identity) = (Cell::new(Some(claim)), Identity::new(3, 4));
-        let complete = || {
-            // SAFETY: made above, and used once in each process: the child is to believe that it has it.
-            let anchor = unsafe { Anchor::from_raw(anchor) }.unwrap();
-            claim.take().unwrap().complete(identity, anchor)
-        };
-        let child = Child::new(|_| {
-            let page = own_page_at(NonZeroUsize::new(anchor.addr()).unwrap());
-            assert!(!complete());
-            assert_eq!(record.identity(), None);
-            assert!(matches!(record.claim(), Claim::Here(_)), "it may register");
-            // SAFETY: `record` is not used again in the child, which ends without destructors.
-            drop(unsafe { std::ptr::read(&raw const record) });
-            assert!(is_kept(page));
-        });
-        child.ends_well();
-        assert!(complete());
-        assert_eq!(record.identity(), Some(identity));
     });
 }
 
@@ -525,13 +423,18 @@ fn slots_are_the_bytes_that_the_format_says() {
     let name = Name::new(MAX_SLOTS);
     let _attachments = [name.create().unwrap(), name.open().unwrap(), name.open_read_only().unwrap()];
     let inode = format!(":{} ", fs::metadata(name.path()).unwrap().ino());
-    let locks = fs::read_to_string("/proc/locks").unwrap();
-    let own = locks.lines().filter(|line| line.contains("OFDLCK"));
-    let mut held: Vec<&str> = own.filter_map(|line| Some(line.split_once(&inode)?.1)).collect();
-    held.sort_unstable();
+    let held = || {
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        let own = locks.lines().filter(|line| line.contains("OFDLCK"));
+        let mut held: Vec<String> = own.filter_map(|line| Some(line.split_once(&inode)?.1.to_owned())).collect();
+        held.sort_unstable();
+        held
+    };
     let (life, slot) = (1_u64 << 62, (1_u64 << 62) + 16);
     let expected = [life, life, life, slot, slot + 1].map(|byte| format!("{byte} {byte}"));
-    assert_eq!(held, expected);
+    // The list is not read at one instant: while others let go of their locks, some are left out.
+    let complete = (0..1000).any(|_| held() == expected);
+    assert!(complete, "{:?} and not {expected:?}", held());
 }
 
 #[test]
@@ -614,7 +517,7 @@ fn where_a_mapping_does_not_keep_a_lock_slots_are_unsupported() {
     let script = "mount -t tmpfs tmpfs /dev/shm && cd /dev/shm && mkdir lower upper work merged && \
                   mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work overlay merged && exec \"$0\" \"$@\"";
     let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script];
-    alone_under(&wrapper, "where_a_mapping_does_not_keep_a_lock_slots_are_unsupported", || {
+    alone_under(&wrapper, &format!("{HERE}where_a_mapping_does_not_keep_a_lock_slots_are_unsupported"), || {
         let unsupported = ErrorKind::Unsupported {
             what: "locks on this file system: a mapping does not keep the kernel's lock on its file",
         };

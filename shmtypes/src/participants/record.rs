@@ -71,8 +71,8 @@ impl Record {
 }
 
 impl Registration<'_> {
-    /// Records who this process is. `false` if it is not the process any more that began: a signal handler has forked,
-    /// and this is the child, which has neither the slot nor the anchor.
+    /// Records who this process is. `false` if it is not the process any more that began: a handler of a fault, which cannot
+    /// be blocked, has forked, and this is the child, which has neither the slot nor the anchor.
     pub(super) fn complete(self, identity: Identity, anchor: Anchor) -> bool {
         // Relaxed: the identity below carries it.
         self.0.anchor.store(anchor.into_raw(), Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Slots: who has one, and who is alive, on whatever plays the operating system. Processes are in `process_tests`.
+//! Slots: who has one, and who is alive, on whatever plays the operating system. Processes are in `process_tests` and `registration_tests`.
 
 use super::record::{Claim, Record};
 use super::*;
@@ -147,6 +147,29 @@ fn a_slot_in_the_middle_is_the_first_free_one() {
 }
 
 #[test]
+fn whoever_attaches_at_once_has_a_slot_of_its_own() {
+    const ALL: u32 = 6;
+    let _quiet = undisturbed();
+    for _ in 0..if cfg!(miri) { 2 } else { 200 } {
+        let name = Name::new(ALL);
+        let _first = name.create().unwrap();
+        let start = std::sync::Barrier::new(ALL as usize - 1);
+        let attach = || {
+            start.wait();
+            name.open()
+        };
+        let attached: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (1..ALL).map(|_| scope.spawn(attach)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap().unwrap()).collect()
+        });
+        let mut slots: Vec<u32> = attached.iter().map(|attachment| me(attachment).slot()).collect();
+        slots.sort_unstable();
+        assert!(slots.into_iter().eq(1..ALL));
+        assert!(name.taken().into_iter().eq(0..ALL));
+    }
+}
+
+#[test]
 fn when_slots_run_out_nobody_is_attached_who_got_none() {
     let _quiet = undisturbed();
     let name = Name::new(2);
@@ -288,7 +311,11 @@ fn who_holds_a_lock_that_only_readers_can_have_is_dead() {
     assert!(reader.lock(LockBytes::slot(holder.slot()), Lock::Shared).unwrap());
     assert!(is_dead(&first, holder));
     assert_eq!(name.taken(), [0]);
-    assert_eq!(*name.open().unwrap_err().kind(), ErrorKind::SlotsExhausted { slots: 2 });
+    let error = name.open().unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Busy);
+    assert!(error.hint().unwrap().contains("read locks"));
+    drop(reader);
+    assert_eq!(me(&name.open().unwrap()).slot(), holder.slot());
 }
 
 #[test]
@@ -303,6 +330,20 @@ fn a_registration_that_fails_lets_the_next_one_try() {
     assert!(second.complete(identity, Anchor::new(File::in_memory().unwrap()).unwrap()));
     assert!(matches!(record.claim(), Claim::Registered(found) if found == identity));
     assert_eq!(record.identity(), Some(identity));
+}
+
+#[test]
+fn no_thread_waits_for_ever_for_another_one_that_registers() {
+    let _quiet = undisturbed();
+    let name = Name::new(2);
+    let first = name.create().unwrap();
+    let (given, record) = (first.participant().unwrap(), Record::new().unwrap());
+    let file = given.file().reopen(Access::ReadWrite).unwrap();
+    let child = Participant { record, table: given.table, lock_timeout: None, file, id: given.id, watch: given.watch };
+    let Claim::Here(stuck) = child.record.claim() else { panic!("nobody has registered") };
+    assert_eq!(*child.take_slot(Duration::ZERO).unwrap_err().kind(), ErrorKind::Busy);
+    drop(stuck);
+    assert_eq!(child.take_slot(Duration::ZERO).unwrap().slot(), 1);
 }
 
 #[test]

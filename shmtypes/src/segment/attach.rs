@@ -193,7 +193,7 @@ fn map(
     }
     let in_company = needs_slot && file.locked(LockBytes::LIFE)?.is_some();
     // SAFETY: the mapping has the header's length and this access; the attachment keeps it longer.
-    match unsafe { Open::new(file, &map, &header, access) } {
+    match unsafe { Open::new(file, status.id, &map, &header, access) } {
         Ok(open) => Ok(Attachment::new(map, header, status.id, location, Some(open), access)),
         Err(error) => {
             // The last one of the others may have left meanwhile, and have left the name to this one: detach as any attachment.

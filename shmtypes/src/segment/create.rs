@@ -123,7 +123,7 @@ impl Draft {
             // Before it has its name: whoever finds it there finds its creator in a slot, and if there is none to be had,
             // there is no name.
             // SAFETY: the mapping is for writing and has the header's length; the attachment below keeps it longer.
-            let open = unsafe { Open::new(file, &map, &header, Access::ReadWrite) }?;
+            let open = unsafe { Open::new(file, id, &map, &header, Access::ReadWrite) }?;
             let location = unpublished.publish(open.file(), &options, name, NAMING)?;
             Ok((open, location))
         };

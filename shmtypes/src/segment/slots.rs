@@ -6,7 +6,7 @@ use super::header::Header;
 use super::liveness::{self, Rung};
 use crate::error::{Error, ErrorKind, Result};
 use crate::participants::{Holder, Participant, SlotRecord};
-use crate::sys::{Access, File, Lock, LockBytes, Map, Status};
+use crate::sys::{Access, File, FileId, Lock, LockBytes, Map, Status};
 use std::time::Duration;
 
 /// The participant slots of a segment with locks: each attachment that may write has one.
@@ -76,14 +76,14 @@ impl Open {
     ///
     /// # Safety
     /// The mapping outlives what is returned, and has the header's length and the access that is named.
-    pub(super) unsafe fn new(file: File, map: &Map, header: &Header, access: Access) -> Result<Self> {
+    pub(super) unsafe fn new(file: File, id: FileId, map: &Map, header: &Header, access: Access) -> Result<Self> {
         let table = header.slot_table().filter(|_| access == Access::ReadWrite);
         let Some((offset, count)) = table else { return Ok(Self::Plain(file)) };
         let first = map.start().wrapping_add(offset as usize).cast::<SlotRecord>();
         assert!(first.is_aligned() && offset as usize + count as usize * SlotRecord::BYTES <= map.bytes());
         // SAFETY: aligned and inside the mapping by the assertion, which is for writing and lives long enough by the
         // caller's word.
-        let participant = unsafe { Participant::join(file, first, count, header.lock_timeout(), map.watch()) }?;
+        let participant = unsafe { Participant::join(file, id, first, count, header.lock_timeout(), map.watch()) }?;
         Ok(Self::Participant(Box::new(participant)))
     }
 

@@ -52,7 +52,12 @@ use core::sync::atomic::{AtomicU64, Ordering};
 /// after the segment's [lock timeout](crate::BoxOptions::lock_timeout) or at their own deadline. So does a thread that ended
 /// without dropping its guard, and a process whose peer scribbles on the lock.
 ///
-/// A lock taken before a `fork` stays the parent's; the child's copy of the guard does nothing when it is dropped.
+/// A lock taken before a `fork` stays the parent's; the child's copy of the guard does nothing when it is dropped. A signal handler
+/// that forks may do so at any time, but its child must not return from the handler into a call of this library: it would
+/// finish that call in its parent's name.
+///
+/// A forked child opens the segment's file anew when it first takes a lock. After it has closed all descriptors, changed its user or its root
+/// directory, or confined itself (Landlock), that may fail: it gets [`LockError::Failed`], and nobody is harmed.
 ///
 /// Source: "Futexes Are Tricky" (Drepper, 2011), mutex 3, with the owner in the word.
 #[derive(Debug, Default)]

@@ -315,7 +315,17 @@ impl Map {
     }
 }
 
-/// A page of private memory. There are no forks here.
+/// Calls `body`. There are no signals here.
+pub(crate) fn without_signals<R>(body: impl FnOnce() -> R) -> R {
+    body()
+}
+
+/// Calls `body`. There are no forks here.
+pub(crate) fn while_forks_wait<R>(body: impl FnOnce() -> R) -> R {
+    body()
+}
+
+/// A page of private memory.
 #[derive(Debug)]
 pub(crate) struct WipedPage(Contents);
 

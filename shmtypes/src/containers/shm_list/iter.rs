@@ -12,11 +12,28 @@ pub struct ListIter<'a, M: AccessMode = ReadWrite> {
     list: &'a ShmList<M>,
     next: usize,
     end: usize,
+    /// How many bytes the remaining values may have.
+    room: usize,
 }
 
 impl<'a, M: AccessMode> ListIter<'a, M> {
     pub(super) fn new(list: &'a ShmList<M>) -> Self {
-        Self { list, next: 0, end: list.len() }
+        Self { list, next: 0, end: list.len(), room: list.room() }
+    }
+
+    fn value_at(&mut self, position: usize) -> Result<Value> {
+        if self.room == 0 {
+            // Nothing is copied any more.
+            self.list.charge(&mut self.room, 1, position)?;
+        }
+        let value = self.list.value_at(position)?;
+        let bytes = match &value {
+            Value::Str(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        };
+        self.list.charge(&mut self.room, bytes, position)?;
+        Ok(value)
     }
 }
 
@@ -29,7 +46,7 @@ impl<M: AccessMode> Iterator for ListIter<'_, M> {
             return None;
         }
         self.next += 1;
-        Some(self.list.value_at(self.next - 1))
+        Some(self.value_at(self.next - 1))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -44,7 +61,7 @@ impl<M: AccessMode> DoubleEndedIterator for ListIter<'_, M> {
             return None;
         }
         self.end -= 1;
-        Some(self.list.value_at(self.end))
+        Some(self.value_at(self.end))
     }
 }
 

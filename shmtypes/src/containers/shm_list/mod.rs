@@ -279,10 +279,16 @@ impl<M: AccessMode> ShmList<M> {
     /// Visits values in order until one gives something.
     #[inline(always)]
     fn find_map<R>(&self, mut visit: impl FnMut(usize, ValueRef<'_>) -> Option<R>) -> Result<Option<R>> {
-        let mut scratch = Vec::new();
+        let (mut scratch, mut room) = (Vec::new(), self.room());
         for position in 0..self.len {
             let value = self.slot(position).and_then(|slot| slot.get_ref(position, &mut scratch));
             let value = value.map_err(|error| self.named(error))?;
+            let bytes = match value {
+                ValueRef::Str(text) => text.len(),
+                ValueRef::Bytes(bytes) => bytes.len(),
+                _ => 0,
+            };
+            self.charge(&mut room, bytes, position)?;
             if let Some(result) = visit(position, value) {
                 return self.whole(Some(result));
             }
@@ -310,26 +316,31 @@ impl<M: AccessMode> ShmList<M> {
         let mut values = Vec::new();
         let no_memory = |_| Error::new(crate::ErrorKind::NoAddressSpace { needed: self.len as u64 * WORD as u64 });
         values.try_reserve_exact(self.len).map_err(no_memory)?;
-        // Areas do not overlap, but a peer could give all slots the same large one.
-        let mut room = self.words.count() * WORD;
-        for (position, value) in self.iter().enumerate() {
-            let value = value?;
-            let bytes = match &value {
-                Value::Str(text) => text.len(),
-                Value::Bytes(bytes) => bytes.len(),
-                _ => 0,
-            };
-            room = match room.checked_sub(bytes) {
-                Some(room) => room,
-                None => {
-                    let offset =
-                        ListError::Corrupt { field: "slot, which overlaps others, at", value: position as u64 };
-                    return Err(self.named(offset.into()));
-                }
-            };
-            values.push(value);
+        for value in self.iter() {
+            values.push(value?);
         }
         Ok(values)
+    }
+
+    /// How many bytes all values can have together. Areas do not overlap, but a peer could give all slots the same large one:
+    /// then a walk over all of them would take quadratic time.
+    fn room(&self) -> usize {
+        self.words.count() * WORD
+    }
+
+    fn charge(&self, room: &mut usize, bytes: usize, position: usize) -> Result<()> {
+        match room.checked_sub(bytes) {
+            Some(rest) => {
+                *room = rest;
+                Ok(())
+            }
+            None => {
+                *room = 0;
+                let overlap =
+                    ListError::Corrupt { field: "number of an area that overlaps others", value: position as u64 };
+                Err(self.named(overlap.into()))
+            }
+        }
     }
 
     /// How many values Python calls equal to `value`: `1 == True == 1.0`, and NaN equals nothing.

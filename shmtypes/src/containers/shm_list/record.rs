@@ -18,6 +18,7 @@ use crate::sync::cell::protocol::{self, Buffers, BuffersMut};
 use core::mem::size_of;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 use shmtypes_compat::{ListError, Value, ValueRef};
+use std::time::{Duration, Instant};
 
 /// What stands at the start of the data, once per slot.
 #[derive(shmtypes_derive::ShmLayout, Debug)]
@@ -43,6 +44,9 @@ pub(super) const MIN_CAPACITY: usize = WORD;
 pub(super) const MAX_CAPACITY: usize = u32::MAX as usize & !(WORD - 1);
 
 const _: () = assert!(size_of::<Record>() == 64);
+
+/// After which time a reader that still loses gives up.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often a reader goes on after a series of losses, having given way to other threads.
 const ROUNDS: usize = 8;
@@ -312,12 +316,17 @@ fn read<B: Buffers>(buffers: B, target: &mut B::Private, index: usize) -> Result
 
 #[cold]
 fn read_on<B: Buffers>(buffers: B, target: &mut B::Private, index: usize) -> Result<()> {
+    let start = Instant::now();
     for _ in 0..ROUNDS {
         let mut losses = 0;
         while let Some(more) = protocol::lose(buffers, losses) {
             losses = more;
             if protocol::try_read(buffers, target) {
                 return Ok(());
+            }
+            // Copies of long texts take long, and a peer can make each of them in vain.
+            if start.elapsed() > PATIENCE {
+                return Err(ListError::Busy { index }.into());
             }
         }
         // With two areas, a writer that does nothing but store is in the way of half of all reads.
@@ -380,6 +389,7 @@ impl<M: AccessMode> Buffers for Texts<'_, M> {
     fn copy_from_buffer(self, buffer: usize, target: &mut Copied) {
         target.glance = self.0.glance_at(buffer);
         target.text.clear();
+        target.failure = None;
         let length = length_of(target.glance.head);
         // Another length is judged when the version is known: this may be half of another store.
         if is_text(target.glance.head) && length <= self.0.capacity {

@@ -270,7 +270,16 @@ fn a_copy_of_a_list_is_never_larger_than_its_segment() {
         scribble(&list, index * RECORD_WORDS + offset, list.words.get(last + offset).unwrap());
         scribble(&list, index * RECORD_WORDS + 4, ValueKind::Str.head(800));
     }
-    assert!(matches!(list_error(&list.to_vec().unwrap_err()), ListError::Corrupt { .. }));
+    let is_corrupt = |error: Error| matches!(list_error(&error), ListError::Corrupt { .. });
+    assert!(is_corrupt(list.to_vec().unwrap_err()));
+    // Nor does any other walk over all values copy more.
+    assert!(is_corrupt(list.count(5).unwrap_err()));
+    assert!(is_corrupt(list.index(5).unwrap_err()));
+    let mut visited = 0;
+    assert!(is_corrupt(list.for_each(|_, _| visited += 800).unwrap_err()));
+    assert!(visited < list.words.count() * 8, "{visited}");
+    let room = list.words.count() * 8 / 800;
+    assert!(list.iter().flatten().count() <= room && list.iter().rev().flatten().count() <= room);
 }
 
 mod against_a_vector {

@@ -144,13 +144,14 @@ impl<M: Writable> ShmList<M> {
             let value = slot.get(position)?;
             self.words.check_whole()?;
             let changed = change(value);
+            let value = Encoded::new(changed.as_value());
+            // After all that is the caller's code.
             if !turn.is_mine() {
                 // The parent goes on with its own copy.
                 return Err(Error::new(ErrorKind::Unsupported {
                     what: "an update by the child of a fork inside of it",
                 }));
             }
-            let value = Encoded::new(changed.as_value());
             slot.check_fits(&value)?;
             slot.store(value);
             self.words.check_whole()

@@ -200,6 +200,9 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
     /// [waits](super::Follower::next) is told by [`flush`](Self::flush), by the end of the appender, or by itself within 50
     /// ms.
     ///
+    /// A forked child must not push through the appender that it inherits: it would overwrite what its parent appends. All else
+    /// is refused there.
+    ///
     /// # Errors
     /// [`ErrorKind::Full`].
     #[inline]
@@ -207,6 +210,7 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
     where
         T: ShmValue,
     {
+        // Whether this is a forked child is not asked here: that would double the time of a push.
         let elements = self.elements;
         let store = |index| {
             // There is room.
@@ -222,11 +226,12 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
     /// Appends all elements of a slice, or none. Readers see all or none of them, also if this process is killed.
     ///
     /// # Errors
-    /// [`ErrorKind::Full`].
+    /// [`ErrorKind::Full`]; [`ErrorKind::LeaseLost`] in a forked child.
     pub fn extend_from_slice(&mut self, values: &[T]) -> Result<()>
     where
         T: ShmValue,
     {
+        self.check_process()?;
         let (elements, mut copied) = (self.elements, Ok(()));
         // Never fails: there is room, and `take` has seen that the elements stand side by side.
         let store = |index| copied = elements.copy_in(index, values);
@@ -237,6 +242,12 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
         }
     }
 
+    /// Fails in a forked child, whose copy of the appender would overwrite what its parent appends.
+    #[inline(always)]
+    fn check_process(&self) -> Result<()> {
+        if self.lease.is_own() { Ok(()) } else { Err(lost()) }
+    }
+
     #[cold]
     #[inline(never)]
     fn full(&self) -> Error {
@@ -244,16 +255,18 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
     }
 
     /// Stores an element that is in sight, in place. A reader may see an element of more than 8 bytes, or of another
-    /// alignment than its size, half old and half new, and it stays so if this process is killed. Followers who have passed
-    /// it are not told.
+    /// alignment than its size, half old and half new, and it stays so if this process is killed. Where half of each is no
+    /// `T`, as with text, readers read again for a while before they call it invalid. Followers who have passed it are not
+    /// told.
     ///
     /// # Errors
-    /// [`ErrorKind::OutOfRange`].
+    /// [`ErrorKind::OutOfRange`]; [`ErrorKind::LeaseLost`] in a forked child.
     #[inline]
     pub fn set(&mut self, index: usize, value: T) -> Result<()>
     where
         T: ShmValue,
     {
+        self.check_process()?;
         if index < self.len() { self.elements.set(index, value) } else { Err(Error::out_of_range(index, self.len())) }
     }
 
@@ -336,4 +349,10 @@ impl<T: ShmLayout, M: Writable> fmt::Debug for Appender<'_, T, M> {
             .field("took_over", &self.took_over())
             .finish()
     }
+}
+
+#[cold]
+#[inline(never)]
+fn lost() -> Error {
+    Error::new(ErrorKind::LeaseLost)
 }

@@ -3,6 +3,7 @@
 use super::ShmVec;
 use super::control::Parts;
 use super::publication::{Cursor, State, Taken};
+use super::read::settled;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{AccessMode, ReadWrite, ShmLayout, ShmValue};
 use crate::segment::elements::Elements;
@@ -129,7 +130,7 @@ impl<T: ShmLayout, M: AccessMode> Follower<T, M> {
     {
         let elements = &self.vec.elements;
         // Goes on behind an invalid one, too, or it would be the last.
-        let copy = |position, _| (elements.get(position), 1);
+        let copy = |position, _| (settled(|| elements.get(position)), 1);
         match self.cursor.take(elements.block().state(), elements.count(), copy) {
             // What is cut off looks like an empty vector.
             Taken::Nothing => elements.whole(Ok(None)),
@@ -213,7 +214,7 @@ impl<T: ShmLayout, M: AccessMode> Follower<T, M> {
     where
         T: ShmValue,
     {
-        FollowUntil { follower: self, deadline: deadline.into() }
+        FollowUntil { follower: self, deadline: deadline.into(), until_look: 0, end: None }
     }
 
     /// Fails once the vector was found truncated by a peer: what is cut off never changes.
@@ -233,11 +234,15 @@ fn append_valid<T: ShmValue, M: AccessMode>(
 ) -> Result<usize> {
     let mut valid = count;
     loop {
-        match elements.append_range(position, valid, items) {
+        let copied = match valid {
+            1 => settled(|| elements.append_range(position, 1, items)),
+            _ => elements.append_range(position, valid, items),
+        };
+        match copied {
             Ok(()) => return Ok(valid),
             Err(error) => match *error.kind() {
                 // Less than before, so that this ends whatever a peer writes meanwhile; and by half at least.
-                ErrorKind::InvalidValue { element: Some(element), .. } if element > position => {
+                ErrorKind::InvalidValue { element: Some(element), .. } if valid > 1 => {
                     valid = (element - position).min(valid / 2).max(1);
                 }
                 _ => return Err(error),
@@ -251,6 +256,46 @@ fn append_valid<T: ShmValue, M: AccessMode>(
 pub struct FollowUntil<'a, T: ShmLayout, M: AccessMode = ReadWrite> {
     follower: &'a mut Follower<T, M>,
     deadline: Deadline,
+    /// How many elements may come before the next look at the clock.
+    until_look: u32,
+    /// Once the time is up: what was in sight then, of which the rest is still given.
+    end: Option<End>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct End {
+    position: usize,
+    /// Whether a truncation had come that is still to be told; the position is one behind it.
+    awaits_reset: bool,
+}
+
+/// An iteration over what is there already must end beside a writer that never does.
+const LOOK_EVERY: u32 = 64;
+
+impl<T: ShmValue, M: AccessMode> FollowUntil<'_, T, M> {
+    #[cold]
+    fn look_at_clock(&mut self) {
+        self.until_look = LOOK_EVERY;
+        if self.deadline.remaining().is_some_and(|remaining| remaining.is_zero()) {
+            let (now, vec) = (self.follower.vec.state(), &self.follower.vec);
+            let awaits_reset = self.follower.cursor.is_before_truncation(now);
+            self.end = Some(End { position: now.len(vec.capacity()), awaits_reset });
+        }
+    }
+
+    #[cold]
+    fn last(&mut self, end: End) -> Option<Result<Followed<T>>> {
+        if !end.awaits_reset && self.follower.position() >= end.position {
+            return None;
+        }
+        let outcome = self.follower.try_next().transpose();
+        if let Some(Ok(Followed::Reset)) = outcome {
+            // One that came later is told, and is the last.
+            let position = if end.awaits_reset { end.position } else { 0 };
+            self.end = Some(End { position, awaits_reset: false });
+        }
+        outcome
+    }
 }
 
 impl<T: ShmValue, M: AccessMode> Iterator for FollowUntil<'_, T, M> {
@@ -258,6 +303,13 @@ impl<T: ShmValue, M: AccessMode> Iterator for FollowUntil<'_, T, M> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        if self.until_look == 0 && self.end.is_none() {
+            self.look_at_clock();
+        }
+        if let Some(end) = self.end {
+            return self.last(end);
+        }
+        self.until_look -= 1;
         match self.follower.next(self.deadline) {
             Err(error) if matches!(error.kind(), ErrorKind::TimedOut { .. }) => None,
             outcome => Some(outcome),

@@ -161,6 +161,11 @@ impl Cursor {
         self.position
     }
 
+    /// Whether there was a truncation between the last look and this one.
+    pub(super) fn is_before_truncation(&self, now: State) -> bool {
+        self.known.epoch() != now.epoch()
+    }
+
     /// Whether [`take`](Self::take) would find something.
     pub(super) fn is_ready(&mut self, word: impl StateWord, capacity: usize) -> bool {
         !matches!(self.in_sight(word, capacity), Ok(0))

@@ -15,6 +15,34 @@ const ATTEMPTS: u32 = 1_000;
 const LONG_ATTEMPTS: u32 = 10;
 const LONG_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How often bytes that are no value are read again.
+const INVALID_ATTEMPTS: u32 = 100;
+
+/// Reads again what is no value: an appender may be just storing it in place, so that half of it is old.
+#[inline(always)]
+pub(super) fn settled<R>(mut read: impl FnMut() -> Result<R>) -> Result<R> {
+    match read() {
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidValue { .. }) => settle(read, error),
+        outcome => outcome,
+    }
+}
+
+#[cold]
+fn settle<R>(mut read: impl FnMut() -> Result<R>, mut invalid: Error) -> Result<R> {
+    for attempt in 0..INVALID_ATTEMPTS {
+        if attempt % 10 == 9 {
+            std::thread::yield_now();
+        } else {
+            core::hint::spin_loop();
+        }
+        match read() {
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidValue { .. }) => invalid = error,
+            outcome => return outcome,
+        }
+    }
+    Err(invalid)
+}
+
 /// Reading. Every call copies out what is in sight at one instant; [`ErrorKind::Busy`] if the vector was truncated during each of
 /// 1,000 attempts, or for a second.
 impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
@@ -58,7 +86,7 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
         };
         let read = publication::read(self.elements.block().state(), go_on, |state| {
             let len = state.len(self.capacity());
-            if index < len { self.elements.get(index) } else { Err(self.out_of_range(index, len)) }
+            if index < len { settled(|| self.elements.get(index)) } else { Err(self.out_of_range(index, len)) }
         });
         read.unwrap_or_else(|| Err(self.busy()))
     }
@@ -72,7 +100,7 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
     where
         T: ShmValue,
     {
-        self.read_many(|len| self.elements.copy_range(0, len))
+        self.read_many(|len| settled(|| self.elements.copy_range(0, len)))
     }
 
     /// Copies the elements from `start` on out, as many as `target` has. `target` changes only if all are there and
@@ -85,7 +113,7 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
         T: ShmValue,
     {
         self.read_many(|len| match start.checked_add(target.len()) {
-            Some(end) if end <= len => self.elements.copy_out_checked(start, target),
+            Some(end) if end <= len => settled(|| self.elements.copy_out_checked(start, target)),
             end => Err(self.out_of_range(end.unwrap_or(usize::MAX), len)),
         })
     }
@@ -146,7 +174,7 @@ impl<T: ShmValue, M: AccessMode> Iterator for VecIter<'_, T, M> {
         if self.next == self.end {
             return None;
         }
-        let item = self.vec.elements.get(self.next);
+        let item = settled(|| self.vec.elements.get(self.next));
         if publication::look_again(self.vec.elements.block().state(), self.known).is_err() {
             self.end = self.next;
             return self.vec.elements.check_whole().err().map(Err);

@@ -450,3 +450,65 @@ fn who_knows_a_part_of_the_type_reads_and_does_not_append() {
     assert_eq!(*old.push(Old { price: 5 }).unwrap_err().kind(), strided);
     assert_eq!(grown.len(), 2);
 }
+
+/// The body of each loop brings what the next round would take: an iteration that only ends when nothing is there would
+/// take all that there is room for.
+#[test]
+fn an_iteration_ends_at_its_deadline_beside_a_writer_that_never_does() {
+    const ROOM: usize = 200_000;
+    let vec = ShmVec::<u64>::create_from_slice(ROOM, &[1, 2, 3]).unwrap();
+    let mut follower = vec.follow();
+    let mut got = Vec::new();
+    for item in follower.until(Instant::now()) {
+        got.push(item.unwrap());
+        vec.push(9).unwrap();
+    }
+    assert_eq!(got, [1, 2, 3].map(Followed::Item));
+
+    let mut appender = vec.appender().unwrap();
+    let soon = follower.until(Duration::from_millis(2));
+    let taken = soon.take_while(|_| appender.push(9).is_ok()).count();
+    assert!(taken < ROOM - 6, "{taken}");
+
+    // A truncation that has come is told, one that comes meanwhile is told and is the last.
+    appender.truncate(2).unwrap();
+    let mut got = Vec::new();
+    for item in follower.until(Instant::now()) {
+        got.push(item.unwrap());
+        appender.push(9).unwrap();
+    }
+    assert_eq!(got, [Followed::Reset, Followed::Item(1), Followed::Item(2)]);
+    appender.push(9).unwrap();
+    let mut got = Vec::new();
+    for item in follower.until(Instant::now()) {
+        got.push(item.unwrap());
+        appender.clear().unwrap();
+        appender.push(9).unwrap();
+    }
+    assert_eq!(got, [Followed::Item(9), Followed::Reset]);
+}
+
+#[test]
+fn bytes_that_are_no_value_are_read_again_for_a_while() {
+    let invalid = || {
+        Err(crate::Error::new(ErrorKind::InvalidValue {
+            element: None,
+            path: String::new(),
+            found: 2,
+            expected: "a `bool`",
+        }))
+    };
+    let mut left = 50;
+    let settled = super::read::settled(|| {
+        left -= 1;
+        if left > 0 { invalid() } else { Ok(7) }
+    });
+    assert_eq!(settled.unwrap(), 7);
+    let mut reads = 0;
+    let never = super::read::settled::<u32>(|| {
+        reads += 1;
+        invalid()
+    });
+    assert!(matches!(never.unwrap_err().kind(), ErrorKind::InvalidValue { .. }));
+    assert!((50..1000).contains(&reads), "{reads}");
+}

@@ -11,6 +11,9 @@ pub type LockResult<G> = core::result::Result<G, LockError<G>>;
 
 /// Why a lock is not simply taken. In the first two cases it *is* taken, and the guard is inside.
 ///
+/// `?` makes it an [`Error`](crate::Error), which drops that guard; where the function returns another error type, such as
+/// `Box<dyn Error>`, say so: `lock().map_err(shmtypes::Error::from)?`.
+///
 /// ```
 /// use shmtypes::ShmBox;
 /// use shmtypes::sync::{LockError, ShmMutex};

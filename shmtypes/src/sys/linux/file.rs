@@ -7,8 +7,9 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl, posix_fallocate};
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit};
-use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::sys::stat::{Mode, fchmod};
+use std::ffi::CStr;
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// From this size on, reserving blocks signals: kernels before 5.x give up with EINTR at every one, so that a timer
@@ -107,13 +108,7 @@ impl File {
         let result = if bytes < LONG_RESERVATION {
             self.allocate(bytes)
         } else {
-            let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
-            let result = self.allocate(bytes);
-            if let Ok(before) = before {
-                // Fails for an unknown `how` only.
-                let _ = before.thread_set_mask();
-            }
-            result
+            super::without_signals(|| self.allocate(bytes))
         };
         result.map_err(|errno| match errno {
             Errno::ENOSPC | Errno::EDQUOT => Refusal::NoSpace,
@@ -201,15 +196,19 @@ impl File {
         }
     }
 
-    /// A second description of the same file. Does not wait, as a FIFO would have it.
+    /// A second description of the same file. Does not wait, as a FIFO would have it; does not use the heap, see
+    /// [`while_forks_wait`](super::while_forks_wait).
     pub(crate) fn reopen(&self, access: Access) -> Result<Self, Failure> {
         let flags = match access {
             Access::ReadOnly => OFlag::O_RDONLY,
             Access::ReadWrite => OFlag::O_RDWR,
         };
-        let path = format!("/proc/self/fd/{}", self.descriptor.as_raw_fd());
+        let mut path = [0; 32];
+        // Does not fail: it is longer than any number needs, so that zeros are left.
+        let _ = write!(&mut path[..], "/proc/self/fd/{}", self.descriptor.as_raw_fd());
+        let path = CStr::from_bytes_until_nul(&path).unwrap_or_default();
         let guarded = OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        nix::fcntl::open(path.as_str(), flags | guarded, Mode::empty())
+        nix::fcntl::open(path, flags | guarded, Mode::empty())
             .map(Self::from)
             .map_err(|errno| Failure { operation: "reopen the segment", errno })
     }

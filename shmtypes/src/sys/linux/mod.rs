@@ -4,18 +4,22 @@ mod directory;
 mod file;
 mod fork;
 pub(crate) mod futex;
+mod gate;
 mod host;
 mod map;
+mod signals;
 mod status;
 
 pub(crate) use directory::Directory;
 pub(crate) use file::{File, Refusal};
 pub(crate) use fork::{Anchor, WipedPage};
+pub(crate) use gate::while_forks_wait;
 pub(crate) use host::{
     boot_id, effective_user, memory_bytes, overflow_user, process_id, process_start, random, realtime_nanoseconds,
     unique,
 };
 pub(crate) use map::Map;
+pub(crate) use signals::without_signals;
 
 // The lock bytes stand at offsets beyond 2^62, and must be the same ones for every process.
 const _: () = assert!(size_of::<nix::libc::off_t>() == 8, "segments need 64-bit file offsets");
