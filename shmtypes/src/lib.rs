@@ -94,8 +94,8 @@ mod sys;
 
 pub use containers::{
     Appender, ArrayOptions, BoxOptions, CellOptions, Cooperative, FollowUntil, Followed, Follower, Iter, ListIter,
-    ListOptions, LockedArray, LockedOptions, LockedReadGuard, LockedWriteGuard, Number, ShmArray, ShmBox, ShmCell, ShmList,
-    ShmVec, SliceReadGuard, SliceWriteGuard, ValueKind, VecIter, VecOptions,
+    ListOptions, LockedArray, LockedOptions, LockedReadGuard, LockedWriteGuard, Number, ShmArray, ShmBox, ShmCell,
+    ShmList, ShmVec, SliceReadGuard, SliceWriteGuard, ValueKind, VecIter, VecOptions,
 };
 pub use error::{Error, ErrorKind, Fault, Result};
 pub use layout::{

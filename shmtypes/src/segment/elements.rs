@@ -13,7 +13,8 @@ use super::attachment::Attachment;
 use crate::access::{self, BlockBuffer, BlockLane, Candidate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{
-    AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmPod, ShmRef, ShmValue, Writable, as_pods_mut, as_values, assert_no_gaps,
+    AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmPod, ShmRef, ShmValue, Writable, as_pods_mut, as_values,
+    assert_no_gaps,
 };
 use crate::participants::Participant;
 use crate::sys::Access;

@@ -13,7 +13,8 @@ use crate::layout::{READERS, ReadWrite, ShmRef};
 use crate::participants::Participant;
 use crate::sync::ShmEvent;
 use crate::sync::lock::shared::Words;
-use core::sync::atomic::AtomicU64;
+use crate::sync::lock::word::{DIED, POISONED};
+use core::sync::atomic::{AtomicU64, Ordering};
 use shmtypes_derive::ShmLayout;
 
 #[derive(ShmLayout)]
@@ -41,8 +42,13 @@ impl<'a> Parts<'a> {
         self.0.field::<ShmEvent, 0>()
     }
 
+    pub(super) fn is_poisoned(self) -> bool {
+        // Relaxed: nothing is read on the strength of it.
+        self.writer().load(Ordering::Relaxed) & (POISONED | DIED) != 0
+    }
+
     #[inline(always)]
-    pub(super) fn writer(self) -> ShmRef<'a, AtomicU64, ReadWrite> {
+    fn writer(self) -> ShmRef<'a, AtomicU64, ReadWrite> {
         self.0.field::<AtomicU64, 2>()
     }
 

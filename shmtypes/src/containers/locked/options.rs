@@ -1,7 +1,7 @@
 //! How a locked array is created or opened.
 
 use super::super::array::{check_shape, dimensions};
-use super::super::options::{open_or_create, segment_options, slots_for};
+use super::super::options::{open_or_create, segment_options};
 use super::LockedArray;
 use super::block::Block;
 use crate::error::{Error, ErrorKind, Result};
@@ -163,8 +163,7 @@ impl<T: ShmLayout> LockedOptions<T> {
 
     fn draft(&self, n: usize, filled: bool) -> Result<Draft> {
         let shape = dimensions(self.shape.as_deref(), n)?;
-        let slots = slots_for::<T>(&self.segment)?.max(1);
-        let slots = if self.segment.slots.is_none() { DEFAULT_SLOTS } else { slots };
+        let slots = self.segment.slots.unwrap_or(DEFAULT_SLOTS);
         if slots > READERS as u32 {
             return Err(invalid(&format!("{slots} participant slots: a locked array takes up to {READERS}")));
         }
