@@ -6,7 +6,7 @@ use super::guards::{Reading, Writing};
 use crate::layout::{ReadOnly, ReadWrite, ShmLayout, ShmPod};
 use crate::segment::elements::Loan;
 use crate::sync::lock::waiting::Waiting;
-use crate::sync::{Deadline, LockError, LockResult};
+use crate::sync::{Deadline, LockResult};
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 
@@ -123,35 +123,24 @@ impl<T: ShmPod> Cooperative<T> {
 
     #[inline(always)]
     fn take_to_read(&self, waiting: Option<Waiting>) -> LockResult<SliceReadGuard<'_, T>> {
-        and_lend(Reading::take(&self.array, waiting, |reading| {
-            // SAFETY: the lock is held for reading longer than the loan, which is dropped first; the array that the guard borrows
-            // keeps the mapping. All who write take the lock and nobody truncates (invariant).
+        self.array.elements().check_dense()?;
+        Reading::take(&self.array, waiting, |reading| {
+            // SAFETY: side by side by the test above. The lock is held for reading longer than the loan, which is dropped first,
+            // and the array that the guard borrows keeps the mapping; all who write take the lock, and nobody truncates (invariant).
             let loan = unsafe { Loan::new(reading.elements()) };
-            Ok(SliceReadGuard { loan: loan?, reading })
-        }))
+            SliceReadGuard { loan, reading }
+        })
     }
 
     #[inline(always)]
     fn take_to_write(&self, waiting: Option<Waiting>) -> LockResult<SliceWriteGuard<'_, T>> {
-        and_lend(Writing::take(&self.array, waiting, |writing| {
-            // SAFETY: as above; the lock is held for writing, and those who only read take it, too: this crate lends the
-            // elements of a locked array to nobody else.
+        self.array.elements().check_dense()?;
+        Writing::take(&self.array, waiting, |writing| {
+            // SAFETY: as above; the lock is held for writing, and those who only read take it, too: this crate lends the elements
+            // of a locked array to nobody else.
             let loan = unsafe { Loan::new(writing.elements()) };
-            Ok(SliceWriteGuard { loan: loan?, writing })
-        }))
-    }
-}
-
-/// Brings the error of a loan out of the guard's place.
-#[inline(always)]
-fn and_lend<G>(taken: LockResult<crate::Result<G>>) -> LockResult<G> {
-    match taken {
-        Ok(lent) => Ok(lent?),
-        Err(LockError::OwnerDied(lent)) => Err(LockError::OwnerDied(lent?)),
-        Err(LockError::Poisoned(lent)) => Err(LockError::Poisoned(lent?)),
-        Err(LockError::TimedOut(holder)) => Err(LockError::TimedOut(holder)),
-        Err(LockError::Held(holder)) => Err(LockError::Held(holder)),
-        Err(LockError::Failed(error)) => Err(LockError::Failed(error)),
+            SliceWriteGuard { loan, writing }
+        })
     }
 }
 

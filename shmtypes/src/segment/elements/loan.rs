@@ -3,7 +3,6 @@
 
 use super::Elements;
 use crate::access;
-use crate::error::Result;
 use crate::layout::{AccessMode, ShmPod, Writable};
 use core::marker::PhantomData;
 
@@ -22,16 +21,12 @@ unsafe impl<T: Sync, M: AccessMode> Sync for Loan<T, M> {}
 impl<T: ShmPod, M: AccessMode> Loan<T, M> {
     /// Begins a loan.
     ///
-    /// # Errors
-    /// [`ErrorKind::Strided`](crate::ErrorKind::Strided), if the elements are not side by side.
-    ///
     /// # Safety
-    /// As long as the loan lives: the elements stay mapped, with their bytes in the file; nobody, in any process or thread,
+    /// The elements lie side by side. As long as the loan lives: they stay mapped, with their bytes in the file; nobody, in any process or thread,
     /// writes to them but through this loan; and if `M` is `ReadWrite`, nobody reads them either.
     #[inline(always)]
-    pub(crate) unsafe fn new(elements: &Elements<T, M>) -> Result<Self> {
-        elements.check_dense()?;
-        Ok(Self { first: access::hand_over(elements.first), len: elements.len, mode: PhantomData })
+    pub(crate) unsafe fn new(elements: &Elements<T, M>) -> Self {
+        Self { first: access::hand_over(elements.first), len: elements.len, mode: PhantomData }
     }
 
     #[inline(always)]
