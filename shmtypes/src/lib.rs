@@ -42,6 +42,7 @@
 //! |---|---|---|---|
 //! | unpublished | inside [`create_with`](ShmArray::create_with) | `&mut [T]` | yes: it has no name yet |
 //! | shared | `create`, `open` | copies in and out, blocks, views, atomics | yes: wrong values, nothing worse |
+//! | locked | [`ShmArray::options().locked()`](ArrayOptions::locked), `unsafe` [`assume_cooperative`](LockedArray::assume_cooperative), then [`read`](Cooperative::read) or [`write`](Cooperative::write) | `&[T]`, `&mut [T]` | no, and the `unsafe` says so |
 //! | escape | [`as_ptr`](Elements::as_ptr), `unsafe` [`as_slice`](Elements::as_slice) | a pointer, `&[T]` | the caller's word |
 //!
 //! Since Rust 1.90 the documentation of [`core::ptr::read_volatile`] allows volatile accesses to memory outside every
@@ -55,6 +56,7 @@
 //! | a process ends, in whatever way | its attachments end with it; the last one out removes an `UntilLastDetach` segment, or after a kill [`reap`] does |
 //! | a creator is killed | no segment, or a complete one |
 //! | a writer is killed | the element or range that it was copying may be half written; a [`ShmCell`] has its old value or its new one |
+//! | the writer of a [`LockedArray`] is killed | the elements are as it left them; the next one to write is told, once, and may repair |
 //! | an appender of a [`ShmVec`] is killed | what it pushed is there, what it was about to push is not; the next one goes on |
 //! | the holder of a [lock](sync::ShmMutex) is killed | the next one to take it is told, once, and may repair ([`sync::LockError::OwnerDied`]); a stopped holder keeps it, and who waits is told who it is at the deadline |
 //! | a process is killed before it notifies | who [waits](ShmArray::wait_changed) gets [`ErrorKind::TimedOut`] at the deadline; if it was killed in the middle of it, the others wake within 50 ms |
@@ -96,8 +98,9 @@ pub mod sync;
 mod sys;
 
 pub use containers::{
-    Appender, ArrayOptions, BoxOptions, CellOptions, FollowUntil, Followed, Follower, Iter, ListIter, ListOptions,
-    Number, ShmArray, ShmBox, ShmCell, ShmList, ShmVec, ValueKind, VecIter, VecOptions,
+    Appender, ArrayOptions, BoxOptions, CellOptions, Cooperative, FollowUntil, Followed, Follower, Iter, ListIter,
+    ListOptions, LockedArray, LockedOptions, LockedReadGuard, LockedWriteGuard, Number, ShmArray, ShmBox, ShmCell,
+    ShmList, ShmVec, SliceReadGuard, SliceWriteGuard, ValueKind, VecIter, VecOptions,
 };
 pub use error::{Error, ErrorKind, Fault, Result};
 pub use layout::{

@@ -5,6 +5,7 @@ mod cells;
 mod life;
 mod limits;
 mod lists;
+mod locked;
 mod locks;
 mod peers;
 mod regressions;

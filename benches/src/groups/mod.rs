@@ -10,6 +10,7 @@ mod element;
 mod fill;
 mod list;
 mod lock;
+mod locked;
 mod numeric;
 mod pages;
 mod shm_list;
@@ -40,6 +41,7 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("cell", cell::measure),
     ("vec", vec::measure),
     ("lock", lock::measure),
+    ("locked", locked::measure),
 ];
 
 /// Those that run only if they are asked for: they take long, and are no measurements.

@@ -250,5 +250,31 @@ unsafe fn external_copy<D: Direction>(target: *mut u8, source: *const u8, len: u
     }
 }
 
+/// Hands elements over between shared memory and the abstract machine: where a lock keeps everybody else away, they may be
+/// lent as a slice from one such event to the next. Emits no instruction.
+///
+/// What the assembly *might* do, as far as the compiler can know, is the story: at the start of a loan it allocates ordinary
+/// memory at this very address, fills it with the shared bytes, and returns a pointer that may access it; at its end it copies
+/// the bytes back and frees it. (Of several readers at once, the first and the last do that; those in between get the same
+/// memory.) So no access to the slice can move across either event, and outside a loan no Rust memory is there. Nobody
+/// may access the bytes in another way meanwhile, but for reads beside readers.
+#[inline(always)]
+pub(crate) fn hand_over<T>(first: *mut T) -> *mut T {
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+    {
+        let mut first = first;
+        // SAFETY: no instruction, and the register keeps its value. Without `nomem` the compiler takes all memory that is
+        // reachable for read and written.
+        unsafe { core::arch::asm!("/* {0} */", inout(reg) first, options(nostack, preserves_flags)) };
+        first
+    }
+    // Elsewhere the next best: opaque in practice, and under Miri the allocation is the same before and after.
+    #[cfg(not(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri))))]
+    {
+        core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+        core::hint::black_box(first)
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -91,7 +91,7 @@ macro_rules! segment_options {
         }
 
         /// The permission bits of a new segment, whatever the umask; 0o600 unless given. The owner must be let read
-        /// and write; peers that may only read open it [read-only](Self::open_read_only).
+        /// and write; peers that may only read open it with `open_read_only`, where there is that.
         #[must_use]
         pub fn mode(mut self, mode: u32) -> Self {
             self.segment.mode = mode;

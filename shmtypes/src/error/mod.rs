@@ -96,6 +96,10 @@ pub enum ErrorKind {
         /// How many there are.
         slots: u32,
     },
+    /// The array is locked: it is opened as another type, whose every access takes its lock.
+    NeedsLock,
+    /// The array has no lock that every access takes.
+    NotLocked,
     /// The last holder of the lock died, and what the lock protects may be half changed.
     OwnerDied,
     /// A holder of the lock died or panicked, and nobody has repaired since what it protects.
@@ -343,6 +347,8 @@ impl Error {
             | K::ShapeMismatch { .. }
             | K::SizeOverflow { .. }
             | K::WrongContainer { .. }
+            | K::NeedsLock
+            | K::NotLocked
             | K::LayoutMismatch { .. }
             | K::Strided { .. }
             | K::WrongKind { .. }
@@ -407,6 +413,8 @@ impl Error {
             | K::ShapeMismatch { .. }
             | K::LayoutMismatch { .. }
             | K::WrongContainer { .. }
+            | K::NeedsLock
+            | K::NotLocked
             | K::Strided { .. }
             | K::InvalidValue { .. }
             | K::NotASegment { .. }
@@ -437,6 +445,8 @@ impl Error {
                  what is read, is in the way"
             }
             K::TimedOut { .. } => "give it more time, or look whether the process that should bring it about is alive",
+            K::NeedsLock => "open it as a `LockedArray`",
+            K::NotLocked => "open it as a `ShmArray`; to create it with a lock, say `ShmArray::options().locked()`",
             K::OwnerDied | K::Poisoned => {
                 "repair it: the error of `lock` or `write` has the guard, whose `recover` says that all is well"
             }

@@ -22,6 +22,8 @@ impl fmt::Display for ErrorKind {
             Self::InUse => f.write_str("some process is attached"),
             Self::Busy => f.write_str("another process is in the way and does not get on"),
             Self::TimedOut { waited_for } => write!(f, "{waited_for} did not come before the deadline"),
+            Self::NeedsLock => f.write_str("every access to this array takes its lock"),
+            Self::NotLocked => f.write_str("this array has no lock that every access takes"),
             Self::OwnerDied => f.write_str("the last holder of the lock died in the middle of something"),
             Self::Poisoned => f.write_str("the lock is poisoned: a holder died or panicked"),
             Self::LockTimedOut { slot, pid } => {

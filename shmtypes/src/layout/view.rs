@@ -27,7 +27,7 @@ pub trait AccessMode: sealed::Sealed + Copy + Default + core::fmt::Debug + Send 
 #[diagnostic::on_unimplemented(
     message = "this handle was opened read-only",
     label = "a read-only handle cannot write",
-    note = "open the segment with `open` in place of `open_read_only`"
+    note = "open the segment with `open` in place of `open_read_only`; a read guard of a locked array is such a handle, too: take the lock with `write`"
 )]
 pub trait Writable: AccessMode {}
 

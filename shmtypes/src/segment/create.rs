@@ -102,6 +102,11 @@ impl Draft {
         self.header.parameters = parameters;
     }
 
+    /// See [`Header::set_locked`].
+    pub(crate) fn set_locked(&mut self) {
+        self.header.set_locked();
+    }
+
     pub(crate) fn map_mut(&mut self) -> &mut Map {
         &mut self.map
     }

@@ -52,6 +52,8 @@ pub struct SegmentInfo {
     pub creator: Creator,
     /// The participant slots, if it has locks.
     pub slots: Option<Slots>,
+    /// Whether every access takes the segment's lock: a [`LockedArray`](crate::LockedArray).
+    pub locked: bool,
 }
 
 /// The process that created a segment.
@@ -193,6 +195,7 @@ impl SegmentDirectory {
                     .unwrap_or(SystemTime::UNIX_EPOCH),
             },
             slots: Slots::examine(&file, &header, rung)?,
+            locked: header.is_locked(),
         })
     }
 

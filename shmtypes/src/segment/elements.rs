@@ -4,14 +4,17 @@
 //! code: bounds are checked here, against private numbers.
 #![allow(unsafe_code, reason = "calls the access module under the invariant of Elements")]
 
+mod loan;
 mod words;
+
+pub(crate) use loan::Loan;
 
 use super::attachment::Attachment;
 use crate::access::{self, BlockBuffer, BlockLane, Candidate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{
-    AccessMode, InvalidBits, ReadWrite, ShmLayout, ShmPod, ShmRef, ShmValue, Writable, as_pods_mut, as_values,
-    assert_no_gaps,
+    AccessMode, InvalidBits, ReadOnly, ReadWrite, ShmLayout, ShmPod, ShmRef, ShmValue, Writable, as_pods_mut,
+    as_values, assert_no_gaps,
 };
 use crate::participants::Participant;
 use crate::sys::{Access, Watch};
@@ -42,6 +45,7 @@ use std::sync::Arc;
 ///
 /// A peer may write at any time. If it dies while writing, the element or range that it was copying is half written; if
 /// it writes nonsense, there are wrong values, or an `Err` where the type does not allow the bytes.
+#[repr(C)]
 pub struct Elements<T, M = ReadWrite> {
     // Invariant: `len` places that start `stride` bytes apart, the first of them at `first`, are mapped and aligned for a
     // `T` each, for writing too if `M` is `ReadWrite`, as long as this stands inside the `Kept` that it was made for: it
@@ -195,6 +199,14 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     pub(crate) fn participant(&self) -> Option<&Participant> {
         // SAFETY: the attachment's own, which stands where it is as long as `self` (invariant).
         self.participant.map(|participant| unsafe { participant.as_ref() })
+    }
+
+    /// The same elements, to be read only.
+    #[inline(always)]
+    pub(crate) fn read_only(&self) -> &Elements<T, ReadOnly> {
+        // SAFETY: `repr(C)`, and the mode has no size, so both types have the same fields at the same places; the invariant of
+        // the result asks for less. It is lent as long as `self`.
+        unsafe { &*core::ptr::from_ref(self).cast() }
     }
 
     /// Refuses what needs the elements side by side.

@@ -6,7 +6,7 @@
 //!      8     4  byte order           0x01020304
 //!     12     2  format version       1
 //!     14     2  header bytes         384
-//!     16     4  required features    a reader that does not know a bit must not attach; 2: participant slots
+//!     16     4  required features    a reader that does not know a bit must not attach; 1: locked, 2: participant slots
 //!     20     4  optional features    1: huge pages granted, 2: huge pages refused
 //!     24     4  container            1 array, 2 vec, 3 list, 4 cell, 5 box
 //!     28     1  pointer width        in bytes, for people
@@ -42,6 +42,7 @@
 //! later bounds come from that copy ([`parse`](Header::parse) is a pure function of it).
 
 use crate::error::ErrorKind;
+use crate::layout::READERS;
 use crate::participants::{MAX_SLOTS, SlotRecord};
 use core::mem::size_of;
 use core::time::Duration;
@@ -59,10 +60,12 @@ pub(crate) const PAGE: u64 = 4096;
 pub(crate) const MAX_SCHEMA_BYTES: u32 = 64 << 10;
 pub(crate) const MAX_DIMENSIONS: usize = 8;
 
+/// In `required_features`: every access takes the lock in the mutable block.
+const LOCKED: u32 = 1;
 /// In `required_features`: the segment has participant slots.
 pub(crate) const SLOTS: u32 = 2;
-/// Bits of `required_features` that this version knows. Bit 1 is reserved for segments that lock every access.
-const KNOWN_FEATURES: u32 = SLOTS;
+/// Bits of `required_features` that this version knows.
+const KNOWN_FEATURES: u32 = LOCKED | SLOTS;
 pub(crate) const HUGE_PAGES_GRANTED: u32 = 1;
 pub(crate) const HUGE_PAGES_REFUSED: u32 = 2;
 
@@ -251,6 +254,8 @@ impl Header {
         let slots = self.slot_count;
         let has_slots = self.required_features & SLOTS != 0;
         check("slot count", slots.into(), slots <= MAX_SLOTS && has_slots == (slots > 0))?;
+        let lock_fits = has_slots && slots <= READERS as u32 && self.container() == Container::Array;
+        check("required features", self.required_features.into(), !self.is_locked() || lock_fits)?;
         let own = mutable.1.checked_sub(slot_bytes(slots));
         check("mutable length", mutable.1, !has_slots || own.is_some_and(aligned))?;
         let data_fits = aligned(self.data_offset) && end(mutable).is_some_and(|end| end <= self.data_offset);
@@ -305,6 +310,16 @@ impl Header {
         let milliseconds =
             |time: Duration| u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1);
         self.lock_timeout_ms = lock_timeout.map_or(0, milliseconds);
+    }
+
+    /// Whether every access takes the segment's lock.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.required_features & LOCKED != 0
+    }
+
+    /// Says that every access takes the segment's lock, for whose words the mutable block has room.
+    pub(crate) fn set_locked(&mut self) {
+        self.required_features |= LOCKED;
     }
 
     pub(crate) fn container(&self) -> Container {

@@ -124,6 +124,28 @@ fn slots_that_contradict_the_header_are_named() {
 }
 
 #[test]
+fn a_lock_of_every_access_needs_slots_room_for_their_counts_and_an_array() {
+    let mut locked = with_slots();
+    assert!(!locked.is_locked());
+    locked.set_locked();
+    assert_eq!(locked.as_bytes()[16..20], [3, 0, 0, 0]);
+    assert!(parse(&locked).unwrap().is_locked());
+    type Change = fn(&mut Header);
+    let cases: [(u64, Change); 3] = [
+        (1, |h| (h.required_features, h.slot_count) = (1, 0)),
+        (3, |h| (h.slot_count, h.mutable_bytes) = (65, 65 * 16)),
+        (3, |h| h.container = Container::Vec.number()),
+    ];
+    for (bits, damage) in cases {
+        let mut header = with_slots();
+        header.set_locked();
+        damage(&mut header);
+        let expected = ErrorKind::Corrupt { field: "required features", value: bits };
+        assert_eq!(Header::parse(header.as_bytes(), 12288).unwrap_err(), expected);
+    }
+}
+
+#[test]
 fn each_field_that_contradicts_another_is_named() {
     type Change = fn(&mut Header);
     let cases: [(&str, Change); 16] = [

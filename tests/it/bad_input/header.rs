@@ -223,8 +223,8 @@ fn foreign_and_newer_formats_say_what_they_are() {
             )
         );
     }
-    for bits in [1, 4, 0x8000_0000, !2_u32] {
-        let error = with(&valid, 16, &(bits | 2).to_ne_bytes());
+    for bits in [4, 0x8000_0000, !3_u32] {
+        let error = with(&valid, 16, &(bits | 3).to_ne_bytes());
         assert_eq!(*error.kind(), K::UnknownFeatures { bits });
         assert_eq!(
             error.to_string(),
@@ -237,7 +237,8 @@ fn foreign_and_newer_formats_say_what_they_are() {
 fn a_header_that_contradicts_itself_names_the_field() {
     use shmtypes::ErrorKind as K;
     let valid = Folder::new().bytes_of(LEN, Persist::Keep, tick);
-    let cases: [(usize, &[u8], &str, u64); 16] = [
+    let cases: [(usize, &[u8], &str, u64); 17] = [
+        (16, &1_u32.to_ne_bytes(), "required features", 1),
         (14, &383_u16.to_ne_bytes(), "header length", 383),
         (16, &2_u32.to_ne_bytes(), "slot count", 0),
         (29, &[2], "persist policy", 2),

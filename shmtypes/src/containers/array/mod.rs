@@ -23,6 +23,7 @@ mod options;
 pub use iter::Iter;
 pub use numeric::Number;
 pub use options::ArrayOptions;
+pub(super) use options::{check_shape, dimensions};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmValue, ShmZero, Writable};

@@ -1,5 +1,6 @@
 //! How an array is created or opened.
 
+use super::super::locked::LockedOptions;
 use super::super::options::{open_or_create, segment_options, slots_for};
 use super::ShmArray;
 use crate::error::{Error, ErrorKind, Result};
@@ -61,6 +62,13 @@ segment_options!(ArrayOptions);
 impl<T: ShmLayout> ArrayOptions<T> {
     pub(super) fn new() -> Self {
         Self { segment: SegmentOptions::default(), shape: None, element: PhantomData }
+    }
+
+    /// Makes every access to the array take the segment's own reader-writer lock, under which it can be lent as slices: the
+    /// options of a [`LockedArray`](crate::LockedArray). All that was said before holds for it.
+    #[must_use]
+    pub fn locked(self) -> LockedOptions<T> {
+        LockedOptions::new(self.segment, self.shape)
     }
 
     /// The number of elements in each of 1 to 8 dimensions. When opening, what the array must have.
@@ -176,7 +184,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
     where
         T: ShmZero,
     {
-        let expected = Self { shape: Some(self.dimensions(n)?), ..self.clone() };
+        let expected = Self { shape: Some(dimensions(self.shape.as_deref(), n)?), ..self.clone() };
         open_or_create(|| expected.open(), || expected.create(n))
     }
 
@@ -194,20 +202,14 @@ impl<T: ShmLayout> ArrayOptions<T> {
 
     fn check(&self, header: &Header, schema: &[u8]) -> Result<()> {
         matching::check::<T>(Container::Array, self.segment.evolve, header, schema)?;
+        if header.is_locked() {
+            return Err(Error::new(ErrorKind::NeedsLock));
+        }
         if header.own_mutable_bytes() < size_of::<ShmEvent>() as u64 {
             let value = header.mutable_bytes.into();
             return Err(Error::new(ErrorKind::Corrupt { field: "mutable length", value }));
         }
-        let fits = |shape: &Vec<usize>| {
-            shape.len() == header.shape().len() && shape.iter().zip(header.shape()).all(|(&a, &b)| a as u64 == b)
-        };
-        match &self.shape {
-            Some(shape) if !fits(shape) => Err(Error::new(ErrorKind::ShapeMismatch {
-                given: shape.clone(),
-                expected: header.shape().iter().map(|&length| length as usize).collect(),
-            })),
-            _ => Ok(()),
-        }
+        check_shape(self.shape.as_deref(), header)
     }
 
     /// The shape that was asked for.
@@ -216,21 +218,8 @@ impl<T: ShmLayout> ArrayOptions<T> {
         self.shape.as_deref()
     }
 
-    /// The shape of an array with `n` elements.
-    fn dimensions(&self, n: usize) -> Result<Vec<usize>> {
-        match &self.shape {
-            None => Ok(vec![n]),
-            Some(shape)
-                if shape.iter().try_fold(1_usize, |product, &length| product.checked_mul(length)) == Some(n) =>
-            {
-                Ok(shape.clone())
-            }
-            Some(shape) => Err(Error::new(ErrorKind::ShapeMismatch { given: vec![n], expected: shape.clone() })),
-        }
-    }
-
     fn draft(&self, n: usize, filled: bool) -> Result<Draft> {
-        let shape = self.dimensions(n)?;
+        let shape = dimensions(self.shape.as_deref(), n)?;
         let plan = Plan {
             container: Container::Array,
             shape: &shape,
@@ -240,6 +229,29 @@ impl<T: ShmLayout> ArrayOptions<T> {
         };
         Draft::new::<T>(&self.segment, &plan)
     }
+}
+
+/// Refuses an array of another shape than was asked for.
+pub(in super::super) fn check_shape(wanted: Option<&[usize]>, header: &Header) -> Result<()> {
+    let fits = |shape: &[usize]| {
+        shape.len() == header.shape().len() && shape.iter().zip(header.shape()).all(|(&a, &b)| a as u64 == b)
+    };
+    match wanted {
+        Some(shape) if !fits(shape) => Err(Error::new(ErrorKind::ShapeMismatch {
+            given: shape.to_vec(),
+            expected: header.shape().iter().map(|&length| length as usize).collect(),
+        })),
+        _ => Ok(()),
+    }
+}
+
+/// The shape of an array with `n` elements.
+pub(in super::super) fn dimensions(wanted: Option<&[usize]>, n: usize) -> Result<Vec<usize>> {
+    let Some(shape) = wanted else { return Ok(vec![n]) };
+    if shape.iter().try_fold(1_usize, |product, &length| product.checked_mul(length)) == Some(n) {
+        return Ok(shape.to_vec());
+    }
+    Err(Error::new(ErrorKind::ShapeMismatch { given: vec![n], expected: shape.to_vec() }))
 }
 
 fn publish<T: ShmLayout>(draft: Draft) -> Result<ShmArray<T>> {
