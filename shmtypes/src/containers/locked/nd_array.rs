@@ -14,7 +14,7 @@ impl<T: ShmPod> SliceReadGuard<'_, T> {
     /// // SAFETY: nobody else is told the name.
     /// let grid = unsafe { grid.assume_cooperative() };
     /// grid.write()?.view_mut()[[1, 2]] = 5.0;
-    /// assert_eq!(grid.read()?.view().row(1).sum(), 7.0);
+    /// assert_eq!(grid.read()?.view().sum(), 10.0);
     /// # Ok::<(), shmtypes::Error>(())
     /// ```
     #[must_use]
