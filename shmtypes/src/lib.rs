@@ -90,6 +90,8 @@ pub mod compat;
 mod containers;
 pub mod error;
 pub mod layout;
+#[cfg(not(any(miri, shmtypes_heap)))]
+pub mod manager;
 mod participants;
 pub mod segment;
 #[cfg(feature = "sigbus")]

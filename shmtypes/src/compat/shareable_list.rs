@@ -1,7 +1,7 @@
 //! A list of fixed length whose values change, as Python's `ShareableList`.
 
 use super::list::{AsValue, LayoutVersion, ListError, Progress, Text, encode_into, encoded_len};
-use super::shared_memory::CreatorPatience;
+use super::shared_memory::{Claim, CreatorPatience};
 use super::table::Table;
 use super::value::Needle;
 use super::{Dialect, Handle, List, Rename, SharedMemory, SharedMemoryOptions, Value, ValueRef, pickle, repr};
@@ -98,6 +98,12 @@ impl ShareableListOptions {
     #[must_use]
     pub fn trust(mut self, trust: Trust) -> Self {
         self.block = self.block.trust(trust);
+        self
+    }
+
+    /// Options whose new lists belong to somebody else, who removes them.
+    pub(crate) fn claimed(mut self, claim: Claim) -> Self {
+        self.block = self.block.claimed(claim);
         self
     }
 

@@ -21,6 +21,7 @@ use core::fmt;
 use nix::errno::Errno;
 use shmtypes_compat::memory::{Memory, MemoryMut};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const TAKEN: &str = "choose another name, attach with `open`, or take the name away with `unlink`";
@@ -30,6 +31,9 @@ const EMPTY: &str =
 
 /// How long a block may be empty before it is an error: Python creates it with no bytes and then sets its size.
 const CREATOR_PATIENCE: Duration = Duration::from_millis(100);
+
+/// How many fresh names are tried for a block that somebody else is to own.
+const FRESH_NAMES: usize = 16;
 
 /// How long whoever is making a block is waited for.
 pub(super) struct CreatorPatience(Instant);
@@ -78,6 +82,29 @@ pub struct SharedMemory {
 #[derive(Clone, Debug, Default)]
 pub struct SharedMemoryOptions {
     segment: SegmentOptions,
+    claim: Option<Claim>,
+}
+
+/// Whoever is to own new blocks.
+pub(crate) trait Claimant: Send + Sync {
+    /// Before the block gets its name.
+    fn before(&self, name: &str, id: FileId) -> Result<()>;
+
+    /// The block has not got its name.
+    fn failed(&self, name: &str);
+
+    /// The block has its name. If this fails, the block loses it.
+    fn after(&self, name: &str) -> Result<()>;
+}
+
+/// Hands new blocks over to their owner.
+#[derive(Clone)]
+pub(crate) struct Claim(pub(crate) Arc<dyn Claimant>);
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Claim")
+    }
 }
 
 /// What happens if the new name of [`SharedMemory::rename`] is taken.
@@ -185,11 +212,50 @@ impl SharedMemoryOptions {
         Ok((file, map))
     }
 
+    /// Options whose new blocks belong to somebody else, who removes them.
+    pub(crate) fn claimed(mut self, claim: Claim) -> Self {
+        self.claim = Some(claim);
+        self
+    }
+
     fn publish(&self, file: NewFile, map: Map, given: Option<PosixName>, size: usize) -> Result<SharedMemory> {
+        let Some(Claim(claimant)) = &self.claim else { return self.publish_plain(file, map, given, size) };
+        // The owner is told the name first, so that a fresh one is not found by trying to publish.
+        let mut attempts = 0;
+        let (name, text) = loop {
+            let name = match &given {
+                Some(name) => name.clone(),
+                None => block_name(fresh_name()?.as_str())?,
+            };
+            let text = name.python_name().to_owned();
+            let is_free = Directory::status(&self.segment.directory.join(name.file_name())).is_err();
+            attempts += 1;
+            match claimant.before(&text, file.id()) {
+                Ok(()) if is_free || given.is_some() => break (name, text),
+                Ok(()) => claimant.failed(&text),
+                Err(error) if given.is_none() && matches!(error.kind(), ErrorKind::AlreadyExists { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            if attempts == FRESH_NAMES {
+                return Err(Error::new(ErrorKind::AlreadyExists { owner: None }));
+            }
+        };
+        let block = self.publish_plain(file, map, Some(name), size).inspect_err(|_| claimant.failed(&text))?;
+        match claimant.after(&text) {
+            Ok(()) => Ok(block),
+            Err(error) => {
+                // It is nobody's. If it cannot be removed, what went wrong first is what counts.
+                let _ = block.unlink();
+                Err(error)
+            }
+        }
+    }
+
+    fn publish_plain(&self, file: NewFile, map: Map, given: Option<PosixName>, size: usize) -> Result<SharedMemory> {
         let id = file.id();
         let file_name = given.as_ref().map(|name| SegmentName::of_block(name.file_name()));
         let (file, unpublished) = file.complete(&self.segment)?;
-        let naming = Naming { fresh: fresh_name, vacate: |_| false };
+        let naming = Naming { fresh: fresh_name, vacate: |_, _| false };
         let location = unpublished.publish(&file, &self.segment, file_name, naming)?;
         let name = match (given, location) {
             (Some(given), _) => given,

@@ -4,6 +4,7 @@ mod text;
 
 use core::fmt;
 use shmtypes_compat::list::ListError;
+use shmtypes_compat::manager::ConnectionError;
 use shmtypes_compat::name::NameError;
 use shmtypes_compat::pickle::{PickleError, PickleErrorKind};
 
@@ -230,6 +231,30 @@ pub enum ErrorKind {
     },
     /// The bytes are no pickle of a `SharedMemory` or `ShareableList`.
     Pickle(PickleError),
+    /// A manager is started by starting this program again, and nothing in it would serve then.
+    ManagerNotInitialised,
+    /// A manager was to be started, or to serve, and does not.
+    ManagerDidNotStart {
+        /// Why.
+        reason: String,
+    },
+    /// Nobody answers at the manager's address, or whoever did has gone.
+    ManagerUnreachable {
+        /// The address.
+        address: String,
+    },
+    /// The manager has another key.
+    AuthenticationFailed {
+        /// The manager's address.
+        address: String,
+    },
+    /// What came from the manager's address is not what managers say.
+    ManagerProtocol(ConnectionError),
+    /// The manager refused a request.
+    ManagerRefused {
+        /// What it said: a Python traceback, or the last line of one.
+        traceback: String,
+    },
     /// The directory for segments is missing.
     NoDirectory {
         /// Its path.
@@ -340,7 +365,11 @@ impl Error {
                 _ => Fault::Caller,
             },
             K::Pickle(_) => Fault::Peer,
-            K::InvalidName { .. }
+            K::ManagerProtocol(_) => Fault::Peer,
+            K::ManagerUnreachable { .. } | K::ManagerRefused { .. } => Fault::State,
+            K::ManagerNotInitialised
+            | K::AuthenticationFailed { .. }
+            | K::InvalidName { .. }
             | K::InvalidBlockName(_)
             | K::InvalidOptions { .. }
             | K::OutOfRange { .. }
@@ -376,7 +405,8 @@ impl Error {
             | K::Truncated { .. }
             | K::Sparse { .. }
             | K::InvalidValue { .. } => Fault::Peer,
-            K::NoDirectory { .. }
+            K::ManagerDidNotStart { .. }
+            | K::NoDirectory { .. }
             | K::NoSpace { .. }
             | K::NoInodes
             | K::FileSizeLimit { .. }
@@ -420,6 +450,9 @@ impl Error {
             | K::NotASegment { .. }
             | K::Truncated { .. }
             | K::Corrupt { .. } => "ValueError",
+            K::AuthenticationFailed { .. } => "multiprocessing.AuthenticationError",
+            K::ManagerRefused { .. } => "multiprocessing.managers.RemoteError",
+            K::ManagerUnreachable { .. } => "ConnectionError",
             K::TimedOut { .. } | K::LockTimedOut { .. } => "TimeoutError",
             _ => "OSError",
         }
@@ -473,6 +506,13 @@ impl Error {
             }
             K::Strided { .. } => "the segment's type has further fields: use `get`, `set`, `at` or `iter`",
             K::InvalidValue { .. } => "a peer wrote bytes that its type does not allow",
+            K::ManagerNotInitialised => {
+                "call `shmtypes::manager::init()` first in `main`, or name a program that does with `.program(…)`"
+            }
+            K::ManagerUnreachable { .. } => "is it running, and is this its address?",
+            K::AuthenticationFailed { .. } => {
+                "use the manager's key; a Python manager must be given one, its own default is private to its processes"
+            }
             K::NoDirectory { .. } => "mount a tmpfs there, or name another directory with `.dir(path)`",
             K::NoSpace { .. } => {
                 "remove unused segments (`shmtypes::reap`), or enlarge /dev/shm: \

@@ -75,6 +75,15 @@ impl fmt::Display for ErrorKind {
             Self::List(error) => error.fmt(f),
             Self::WrongKind { index, found, expected } => write!(f, "value {index} is {found}, not {expected}"),
             Self::Pickle(error) => error.fmt(f),
+            Self::ManagerNotInitialised => f.write_str("this program cannot start itself again as a manager"),
+            Self::ManagerDidNotStart { reason } => write!(f, "the manager did not start: {reason}"),
+            Self::ManagerUnreachable { address } => write!(f, "no manager answers at {address}"),
+            Self::AuthenticationFailed { address } => write!(f, "the manager at {address} has another key"),
+            Self::ManagerProtocol(error) => write!(f, "whoever answers is no manager: {error}"),
+            Self::ManagerRefused { traceback } => {
+                let last = traceback.trim_end().lines().next_back().unwrap_or_default();
+                write!(f, "the manager refused: {last}")
+            }
             Self::NoDirectory { path } => write!(f, "there is no directory {path:?}"),
             Self::NoSpace { needed, available } => {
                 write!(f, "no space: {needed} bytes are needed and {available} are free")

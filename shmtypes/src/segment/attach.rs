@@ -71,7 +71,7 @@ fn attach_named(options: &SegmentOptions, name: SegmentName, access: Access, che
 }
 
 /// Step 3. `None` if the file's name is being removed, or gone.
-fn enter(file: &File) -> Result<Option<(Status, Rung)>> {
+pub(super) fn enter(file: &File) -> Result<Option<(Status, Rung)>> {
     // Before it is known whether the file system has such locks, because most do, and the answer to both questions must
     // come after the lock.
     let locked = file.lock(LockBytes::LIFE, Lock::Shared);

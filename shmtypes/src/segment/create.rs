@@ -149,14 +149,14 @@ fn make_room(directory: &Directory, name: &SegmentName) -> Result<bool> {
     match Directory::status(&path) {
         Err(Failure { errno: Errno::ENOENT, .. }) => Ok(false),
         Err(failure) => Err(super::directory::no_directory(directory, failure)),
-        Ok(_) if is_orphan_removed(&path) => Ok(true),
+        Ok(_) if is_orphan_removed(directory, &path) => Ok(true),
         Ok(_) => Err(file::taken(&path)),
     }
 }
 
 /// Whether the name is free now that was taken by a segment whose processes were all killed.
-fn is_orphan_removed(path: &Path) -> bool {
-    matches!(super::directory::reap_orphan(path), Ok(Detached::Removed | Detached::NameGone))
+fn is_orphan_removed(directory: &Directory, path: &Path) -> bool {
+    matches!(super::directory::reap_orphan(directory, path), Ok(Detached::Removed | Detached::NameGone))
 }
 
 fn layout<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, schema_bytes: usize) -> Result<Box<Header>> {

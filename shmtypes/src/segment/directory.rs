@@ -6,9 +6,10 @@
 
 use super::attach::{check_kind, read_header};
 use super::detach::{self, Condition, Detached, Guess, Target};
-use super::header::{Container, HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED, Persist};
+use super::header::{Container, Header, HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED, Persist};
 use super::liveness;
 use super::name::{SegmentName, is_temporary, shown};
+use super::registry;
 use super::slots::Slots;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::describe::Layout;
@@ -121,6 +122,11 @@ impl SegmentDirectory {
         Self(Directory::new(path))
     }
 
+    #[cfg(not(any(miri, shmtypes_heap)))]
+    pub(crate) fn of(directory: Directory) -> Self {
+        Self(directory)
+    }
+
     /// The segments in the directory. Files of other programs are passed over.
     ///
     /// # Errors
@@ -200,7 +206,8 @@ impl SegmentDirectory {
     }
 
     /// Removes every `UntilLastDetach` segment that nobody is attached to: what killed processes left behind. `Keep`
-    /// segments stay, attached or not.
+    /// segments stay, attached or not, unless they belonged to a [manager](crate::manager) that was killed: what such a
+    /// manager owned is removed, attached or not, as the manager would have done.
     ///
     /// # Errors
     /// If the directory cannot be read. A segment that cannot be judged or removed is left.
@@ -211,7 +218,14 @@ impl SegmentDirectory {
             let Some(name) = name.to_str() else { continue };
             let path = self.0.join(name);
             let bytes = Directory::status(&path).map_or(0, |status| status.reserved);
-            let outcome = if is_temporary(name) { reap_unfinished(&path) } else { reap_orphan(&path) };
+            let outcome = if is_temporary(name) {
+                reap_unfinished(&path)
+            } else {
+                reap_orphan_into(&self.0, &path, &mut |name, bytes| {
+                    reaped.removed.push(name);
+                    reaped.bytes += bytes;
+                })
+            };
             match outcome {
                 Ok(Detached::Removed) => {
                     reaped.removed.push(shown(name));
@@ -228,7 +242,8 @@ impl SegmentDirectory {
         self.0.names().map_err(|failure| no_directory(&self.0, failure))
     }
 
-    /// Removes one segment that nobody is attached to, of either persist policy.
+    /// Removes one segment that nobody is attached to, of either persist policy. With the registry of a manager that is
+    /// gone goes what the manager owned.
     ///
     /// # Errors
     /// [`ErrorKind::InUse`] if a process is attached, [`ErrorKind::PermissionDenied`] if this one may not remove the
@@ -253,12 +268,20 @@ impl SegmentDirectory {
         let attempt = || {
             let (file, status) = open_segment(&path, Access::ReadWrite)?;
             // A damaged segment may be removed as well; what carries no magic may not.
-            let creation = match read_header(&file, &status, &|_, _| Ok(())) {
-                Ok(header) => Some(header.creation_id),
+            let header = match read_header(&file, &status, &|_, _| Ok(())) {
+                Ok(header) => Some(header),
                 Err(error) if matches!(error.kind(), ErrorKind::NotASegment { .. }) => return Err(error),
                 Err(_) => None,
             };
+            let creation = header.as_ref().map(|header| header.creation_id);
+            let registry = header.filter(|header| header.container() == Container::Registry);
             let rung = liveness::rung(&file, &status)?;
+            if let Some(header) = &registry
+                && !rung.is_attached(&file)?
+                && !sweep(&self.0, &file, header, &mut |_, _| ())?
+            {
+                return Err(Error::new(ErrorKind::PermissionDenied { operation: "remove what the manager owned" }));
+            }
             drop(file);
             let target = Target { path: path.clone(), id: status.id, creation, rung, guess: Guess::Last };
             match detach::remove(&target, condition)? {
@@ -284,7 +307,7 @@ pub(super) fn no_directory(directory: &Directory, failure: Failure) -> Error {
 }
 
 /// Opens a regular file with one name and contents.
-fn open_segment(path: &Path, access: Access) -> Result<(File, Status)> {
+pub(super) fn open_segment(path: &Path, access: Access) -> Result<(File, Status)> {
     let refuse = |status: &Status| match status.irregular {
         Some(found) => Err(Error::new(ErrorKind::NotASegment { found })),
         None if status.links > 1 => Err(Error::new(ErrorKind::HardLinked { links: status.links })),
@@ -305,8 +328,18 @@ fn open_segment(path: &Path, access: Access) -> Result<(File, Status)> {
     Ok((file, status))
 }
 
-/// Removes the segment at `path` if it is one, is to go with its last process, and nobody is attached.
-pub(super) fn reap_orphan(path: &Path) -> Result<Detached> {
+/// Removes the segment at `path` if it is one, is to go with its last process, and nobody is attached. A registry takes
+/// with it what its manager owned.
+pub(super) fn reap_orphan(directory: &Directory, path: &Path) -> Result<Detached> {
+    reap_orphan_into(directory, path, &mut |_, _| ())
+}
+
+/// The same; `removed` is told what went with a registry.
+fn reap_orphan_into(
+    directory: &Directory,
+    path: &Path,
+    removed: &mut dyn FnMut(String, u64),
+) -> Result<Detached> {
     let (file, status) = match open_segment(path, Access::ReadOnly) {
         Ok(opened) => opened,
         Err(error) if *error.kind() == ErrorKind::NotFound => return Ok(Detached::NameGone),
@@ -320,10 +353,25 @@ pub(super) fn reap_orphan(path: &Path) -> Result<Detached> {
     if rung.is_attached(&file)? {
         return Ok(Detached::StillInUse);
     }
+    if header.container() == Container::Registry && !sweep(directory, &file, &header, removed)? {
+        return Ok(Detached::LeftForOwner);
+    }
     drop(file);
     let target =
         Target { path: path.to_owned(), id: status.id, creation: Some(header.creation_id), rung, guess: Guess::Last };
     Ok(detach::remove(&target, Condition::Unattached)?)
+}
+
+/// Removes what the entries of an orphaned registry name; whether nothing is left of it.
+fn sweep(
+    directory: &Directory,
+    file: &File,
+    header: &Header,
+    removed: &mut dyn FnMut(String, u64),
+) -> Result<bool> {
+    let swept = registry::sweep(directory, file, header)?;
+    swept.removed.into_iter().for_each(|(name, bytes)| removed(name, bytes));
+    Ok(!swept.incomplete)
 }
 
 /// Removes a hidden file whose creator is gone.

@@ -52,7 +52,7 @@ pub(crate) struct Naming {
     /// Makes names where none is given.
     pub(crate) fresh: fn() -> Result<SegmentName>,
     /// Takes a given name away from a file that nobody needs any more; `false` if it is needed.
-    pub(crate) vacate: fn(&Path) -> bool,
+    pub(crate) vacate: fn(&Directory, &Path) -> bool,
 }
 
 impl Drop for HiddenName {
@@ -226,7 +226,7 @@ fn named(
             Err(Failure { errno: Errno::EEXIST, .. }) if given.is_none() => {}
             Err(Failure { errno: Errno::EEXIST, .. }) => {
                 attempts += 1;
-                if attempts > PUBLICATION_ATTEMPTS || !(naming.vacate)(&path) {
+                if attempts > PUBLICATION_ATTEMPTS || !(naming.vacate)(&options.directory, &path) {
                     return Err(taken(&path));
                 }
             }

@@ -8,7 +8,7 @@
 //!     14     2  header bytes         384
 //!     16     4  required features    a reader that does not know a bit must not attach; 1: locked, 2: participant slots
 //!     20     4  optional features    1: huge pages granted, 2: huge pages refused
-//!     24     4  container            1 array, 2 vec, 3 list, 4 cell, 5 box
+//!     24     4  container            1 array, 2 vec, 3 list, 4 cell, 5 box, 8 registry
 //!     28     1  pointer width        in bytes, for people
 //!     29     1  persist              0 until last detach, 1 keep
 //!     30     2  reserved
@@ -124,6 +124,8 @@ pub enum Container {
     Cell,
     /// [`ShmBox`](crate::ShmBox)
     Box,
+    /// What a [`SharedMemoryManager`](crate::manager::SharedMemoryManager) owns, for [`reap`](crate::reap) to find
+    Registry,
     /// A container that this version of the crate does not know.
     Unknown(u32),
 }
@@ -136,6 +138,7 @@ impl Container {
             Self::List => 3,
             Self::Cell => 4,
             Self::Box => 5,
+            Self::Registry => 8,
             Self::Unknown(number) => number,
         }
     }
@@ -147,6 +150,7 @@ impl Container {
             3 => Self::List,
             4 => Self::Cell,
             5 => Self::Box,
+            8 => Self::Registry,
             number => Self::Unknown(number),
         }
     }
@@ -160,6 +164,7 @@ impl Container {
             Self::List => "ShmList",
             Self::Cell => "ShmCell",
             Self::Box => "ShmBox",
+            Self::Registry => "registry of a manager",
             Self::Unknown(_) => "container unknown to this program",
         }
     }

@@ -12,6 +12,8 @@
 //! | `liveness` | the kernel lock that tells who is attached |
 //! | `slots` | who takes part in the locks |
 //! | `attachment`, `elements`, `block` | what a process holds, the typed run inside it, and what stands beside |
+//! | `hold` | staying attached to what another one made, without looking into it |
+//! | `registry` | what a manager owns, for `reap` to find |
 //! | `directory` | list, inspect, reap, unlink |
 //!
 //! Rules:
@@ -30,11 +32,13 @@ pub(crate) mod directory;
 pub(crate) mod elements;
 pub(crate) mod file;
 pub(crate) mod header;
+pub(crate) mod hold;
 pub(crate) mod lend;
 pub(crate) mod liveness;
 pub(crate) mod matching;
 pub(crate) mod name;
 pub(crate) mod options;
+pub(crate) mod registry;
 mod slots;
 
 pub use detach::Detached;

@@ -7,6 +7,7 @@ pub(crate) mod futex;
 mod gate;
 mod host;
 mod map;
+mod process;
 mod signals;
 mod status;
 
@@ -19,7 +20,8 @@ pub(crate) use host::{
     unique,
 };
 pub(crate) use map::Map;
-pub(crate) use signals::without_signals;
+pub(crate) use process::{own_process, receive_with_descriptor, send, send_with_descriptor};
+pub(crate) use signals::{ignore_interrupts, without_signals};
 
 // The lock bytes stand at offsets beyond 2^62, and must be the same ones for every process.
 const _: () = assert!(size_of::<nix::libc::off_t>() == 8, "segments need 64-bit file offsets");

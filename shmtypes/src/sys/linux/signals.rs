@@ -1,6 +1,8 @@
-//! A while without signals.
+//! A while without signals, and a process without one of them.
+#![allow(unsafe_code, reason = "sets a signal's disposition")]
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use super::super::Failure;
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal};
 
 /// What a thread raises by itself. Blocked, it would end the process, whatever handler there is.
 const FAULTS: [Signal; 6] =
@@ -21,4 +23,11 @@ pub(crate) fn without_signals<R>(body: impl FnOnce() -> R) -> R {
     }
     let _restore = blocked.thread_swap_mask(SigmaskHow::SIG_BLOCK).map(Restore);
     body()
+}
+
+/// Lets an interruption from the terminal, which goes to every process of its group, pass by this one.
+pub(crate) fn ignore_interrupts() -> Result<(), Failure> {
+    // SAFETY: ignoring a signal runs no code.
+    let before = unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) };
+    before.map(drop).map_err(|errno| Failure { operation: "ignore SIGINT", errno })
 }

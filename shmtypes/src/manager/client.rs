@@ -1,0 +1,132 @@
+//! The client's side of the conversation: one connection for one request, as in Python.
+
+use super::address::Address;
+use super::server::nonce;
+use super::socket::Stream;
+use crate::error::{Error, ErrorKind, Result};
+use shmtypes_compat::manager::{
+    AuthKey, ClientConnection, ConnectionError, EncodeError, Object, Options, Reply, Request,
+};
+use std::io;
+use std::time::{Duration, Instant};
+
+/// What a client knows of its manager.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) address: Address,
+    pub(super) key: AuthKey,
+    pub(super) options: Options,
+    pub(super) timeout: Duration,
+}
+
+/// A connection to a manager that has proved the key, and to which this process has.
+#[derive(Debug)]
+pub(super) struct Authenticated<'a> {
+    peer: &'a Peer,
+    stream: Stream,
+    connection: ClientConnection,
+    deadline: Instant,
+}
+
+impl Peer {
+    /// Connects, and goes through the handshake.
+    pub(super) fn connect(&self) -> Result<Authenticated<'_>> {
+        let deadline = Instant::now() + self.timeout;
+        let stream = Stream::connect(&self.address, deadline).map_err(|error| self.unreachable(error))?;
+        let connection = ClientConnection::new(&self.key, nonce()?, self.options);
+        let mut authenticated = Authenticated { peer: self, stream, connection, deadline };
+        while !authenticated.connection.is_authenticated() {
+            authenticated.step()?;
+        }
+        Ok(authenticated)
+    }
+
+    /// Sends one request and gives what the manager returns.
+    pub(super) fn call(&self, request: &Request) -> Result<Object> {
+        self.connect()?.call(request)
+    }
+
+    fn unreachable(&self, error: io::Error) -> Error {
+        if error.kind() == io::ErrorKind::TimedOut {
+            return Error::new(ErrorKind::TimedOut { waited_for: "a manager that accepts connections" });
+        }
+        Error::new(ErrorKind::ManagerUnreachable { address: self.address.to_string() }).caused_by(error)
+    }
+
+    fn lost(&self, error: io::Error) -> Error {
+        match error.kind() {
+            // SO_RCVTIMEO and SO_SNDTIMEO end a call with EAGAIN (socket(7)).
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                Error::new(ErrorKind::TimedOut { waited_for: "the manager's answer" })
+            }
+            _ => Error::new(ErrorKind::ManagerUnreachable { address: self.address.to_string() }).caused_by(error),
+        }
+    }
+
+    fn misunderstood(&self, error: ConnectionError) -> Error {
+        match error {
+            ConnectionError::Handshake(error) if error.is_authentication_failure() => {
+                Error::new(ErrorKind::AuthenticationFailed { address: self.address.to_string() })
+            }
+            error => Error::new(ErrorKind::ManagerProtocol(error)),
+        }
+    }
+}
+
+impl Authenticated<'_> {
+    /// Sends the one request that this connection is for, and gives what the manager returns.
+    pub(super) fn call(mut self, request: &Request) -> Result<Object> {
+        self.deadline = Instant::now() + self.peer.timeout;
+        self.connection.request(request).map_err(|error| too_long(&error))?;
+        loop {
+            match self.step()? {
+                Some(Reply::Return(object)) => return Ok(object),
+                Some(Reply::Traceback(traceback) | Reply::Unserializable(traceback)) => {
+                    return Err(Error::new(ErrorKind::ManagerRefused { traceback }));
+                }
+                Some(reply) => {
+                    let traceback = format!("an answer that this program does not know: {reply:?}");
+                    return Err(Error::new(ErrorKind::ManagerRefused { traceback }));
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Writes what there is to write, and reads once.
+    fn step(&mut self) -> Result<Option<Reply>> {
+        let Self { peer, stream, connection, deadline } = self;
+        while !connection.pending_output().is_empty() {
+            stream.set_deadline(*deadline).map_err(|error| peer.lost(error))?;
+            match stream.write(connection.pending_output()) {
+                Ok(count) => connection.advance_output(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The manager may have hung up because it refuses the key, and said so: that is read below.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+                Err(error) => return Err(peer.lost(error)),
+            }
+        }
+        if connection.is_authenticated() && connection.is_closing() {
+            return Ok(None);
+        }
+        let mut buffer = [0; 8 << 10];
+        let count = loop {
+            stream.set_deadline(*deadline).map_err(|error| peer.lost(error))?;
+            match stream.read(&mut buffer) {
+                Ok(count) => break count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(peer.lost(error)),
+            }
+        };
+        let received = if count == 0 {
+            connection.receive_end().map(|()| None)
+        } else {
+            connection.receive(&buffer[..count])
+        };
+        received.map_err(|error| peer.misunderstood(error))
+    }
+}
+
+fn too_long(error: &EncodeError) -> Error {
+    Error::new(ErrorKind::InvalidOptions { reason: error.to_string() })
+}

@@ -1,0 +1,272 @@
+//! How a manager is started, reached or served.
+
+use super::address::Address;
+use super::client::Peer;
+use super::owned::Owned;
+use super::server::{Server, nonce};
+use super::socket::Listener;
+use super::{SharedMemoryManager, process};
+use crate::error::{Error, ErrorKind, Result};
+use crate::segment::registry::{RegistryEntry, SOCKET_DIRECTORY, remove_socket};
+use crate::sys::{self, Directory};
+use shmtypes_compat::manager::{AuthKey, Options};
+use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a manager is waited for.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Everything that can be said about a manager before it is started, reached or served.
+///
+/// ```no_run
+/// use shmtypes::manager::{self, SharedMemoryManager};
+///
+/// # fn main() -> shmtypes::Result<()> {
+/// manager::init();
+/// let manager = SharedMemoryManager::options()
+///     .address("127.0.0.1:50000".parse::<manager::Address>()?)
+///     .authkey(b"sekrit")
+///     .start()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ManagerOptions {
+    pub(super) address: Option<Address>,
+    pub(super) key: Option<AuthKey>,
+    pub(super) directory: Directory,
+    pub(super) program: Option<(OsString, Vec<OsString>)>,
+    pub(super) legacy: bool,
+    pub(super) timeout: Duration,
+}
+
+impl Default for ManagerOptions {
+    fn default() -> Self {
+        Self {
+            address: None,
+            key: None,
+            directory: Directory::shared_memory(),
+            program: None,
+            legacy: true,
+            timeout: TIMEOUT,
+        }
+    }
+}
+
+/// A manager that serves: what is told to whoever waits for that.
+#[derive(Debug)]
+pub(super) struct Started<'a> {
+    pub(super) address: &'a Address,
+    pub(super) registry: &'a str,
+}
+
+impl ManagerOptions {
+    /// Where the manager is reached. Unless given, a Unix socket in a directory that only this user can enter, made for it
+    /// and removed with it. A path is made absolute; whoever names one removes the file that a killed manager leaves there.
+    #[must_use]
+    pub fn address(mut self, address: impl Into<Address>) -> Self {
+        self.address = Some(match address.into() {
+            Address::Unix(path) => Address::Unix(std::path::absolute(&path).unwrap_or(path)),
+            address => address,
+        });
+        self
+    }
+
+    /// The key that both sides must prove to know, any bytes. Unless given, 32 random ones. Python's default is a random
+    /// one for each family of processes, so that Python clients must be given it.
+    #[must_use]
+    pub fn authkey(mut self, key: impl AsRef<[u8]>) -> Self {
+        self.key = Some(AuthKey::new(key.as_ref()));
+        self
+    }
+
+    /// The directory of the segments, in place of /dev/shm. Python knows no other one.
+    #[must_use]
+    pub fn dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.directory = Directory::new(path);
+        self
+    }
+
+    /// The program to start as the manager, in place of this one: it must call [`init`](super::init) first.
+    #[must_use]
+    pub fn program<A: Into<OsString>>(
+        mut self,
+        program: impl Into<OsString>,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        self.program = Some((program.into(), arguments.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// Whether HMAC-MD5 will do as a proof of the key, which is all that Python up to 3.11 knows. `true` unless said.
+    #[must_use]
+    pub fn allow_legacy(mut self, allow: bool) -> Self {
+        self.legacy = allow;
+        self
+    }
+
+    /// How long to wait for the manager: for its start, for its answer to each request, and for its end. 30 seconds unless
+    /// given.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// See [`SharedMemoryManager::start`].
+    ///
+    /// # Errors
+    /// As there; [`ErrorKind::ManagerDidNotStart`] also for an address that is taken.
+    pub fn start(&self) -> Result<SharedMemoryManager> {
+        let key = self.key()?;
+        let (process, address) = process::start(self, &key)?;
+        let peer = self.peer(address, key);
+        Ok(SharedMemoryManager::new(peer, self.directory.clone(), true, Some(process)))
+    }
+
+    /// See [`SharedMemoryManager::connect`]. Needs an address and a key.
+    ///
+    /// # Errors
+    /// As there; [`ErrorKind::InvalidOptions`] without an address or a key.
+    pub fn connect(&self) -> Result<SharedMemoryManager> {
+        let missing = |what| {
+            let reason = format!("to reach a manager takes its {what}");
+            Error::new(ErrorKind::InvalidOptions { reason })
+        };
+        let address = self.address.clone().ok_or_else(|| missing("address"))?;
+        let key = self.key.clone().ok_or_else(|| missing("authkey"))?;
+        SharedMemoryManager::join(self.peer(address, key), self.directory.clone())
+    }
+
+    /// Serves in this process, on the calling thread, until a client asks for the end; then everything that was managed is
+    /// removed. `ready` is told where the manager is reached, when it is.
+    ///
+    /// Serving starts no process and needs no [`init`](super::init). If this process is killed, [`reap`](crate::reap)
+    /// removes what was managed; if it has forked, once the child has ended too.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ManagerDidNotStart`] if it cannot listen; [`ErrorKind::NoSpace`] and the like for its registry; what
+    /// cannot be removed at the end.
+    pub fn serve(&self, ready: impl FnOnce(&Address, &AuthKey)) -> Result<()> {
+        let key = self.key()?;
+        self.serve_until(&key, None, Vec::new(), |started| ready(started.address, &key))
+    }
+
+    /// The same, on a socket that is listening already. Its file, if it has one, is the caller's to remove.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve); [`ErrorKind::InvalidOptions`] without a key, which nobody would get to know.
+    pub fn serve_on(&self, listener: impl Into<Listener>) -> Result<()> {
+        let Some(key) = &self.key else {
+            let reason = "to serve on a socket of one's own takes an authkey".to_owned();
+            return Err(Error::new(ErrorKind::InvalidOptions { reason }));
+        };
+        self.serve_until(key, Some(listener.into()), Vec::new(), |_| ())
+    }
+
+    pub(super) fn serve_until(
+        &self,
+        key: &AuthKey,
+        listener: Option<Listener>,
+        ends: Vec<BorrowedFd<'_>>,
+        ready: impl FnOnce(&Started<'_>),
+    ) -> Result<()> {
+        let mut owned = Owned::new(self.directory.clone())?;
+        if listener.is_some() || self.address.is_some() {
+            return self.serve_bound(key, listener, &mut owned, ends, ready);
+        }
+        // Written down before it exists, so that `reap` finds it whenever this is killed.
+        let socket = PrivateSocket::new()?;
+        let place = owned.registry().add(&RegistryEntry::socket_at(&socket.0)?)?;
+        let result = socket
+            .bind()
+            .and_then(|listener| self.serve_bound(key, Some(listener), &mut owned, ends, ready));
+        drop(socket);
+        owned.registry().remove(place);
+        result
+    }
+
+    fn serve_bound(
+        &self,
+        key: &AuthKey,
+        listener: Option<Listener>,
+        owned: &mut Owned,
+        ends: Vec<BorrowedFd<'_>>,
+        ready: impl FnOnce(&Started<'_>),
+    ) -> Result<()> {
+        let (listener, _file) = match (listener, &self.address) {
+            (Some(listener), _) => (listener, None),
+            (None, Some(address)) => (Listener::bind(address)?, SocketFile::of(address)),
+            (None, None) => return Err(Error::new(ErrorKind::Unnamed)),
+        };
+        let address = listener.address()?;
+        let registry = owned.registry().name().to_owned();
+        ready(&Started { address: &address, registry: &registry });
+        let options = Options::default().allow_legacy(self.legacy);
+        Server { listener: &listener, key, options, owned, ends }.run()
+    }
+
+    fn key(&self) -> Result<AuthKey> {
+        match &self.key {
+            Some(key) => Ok(key.clone()),
+            // As many bytes as Python's `os.urandom(32)`.
+            None => Ok(AuthKey::new(nonce()?.get(..32).unwrap_or_default())),
+        }
+    }
+
+    fn peer(&self, address: Address, key: AuthKey) -> Peer {
+        Peer { address, key, options: Options::default().allow_legacy(self.legacy), timeout: self.timeout }
+    }
+}
+
+/// The file of a socket at an address that the caller named, removed in the end.
+#[derive(Debug)]
+struct SocketFile(PathBuf);
+
+impl SocketFile {
+    fn of(address: &Address) -> Option<Self> {
+        match address {
+            Address::Unix(path) => Some(Self(path.clone())),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// The path of a socket in a directory of its own, both removed in the end.
+#[derive(Debug)]
+struct PrivateSocket(PathBuf);
+
+impl PrivateSocket {
+    fn new() -> Result<Self> {
+        let [start, _] = sys::random()?.as_chunks::<8>().0 else { return Err(Error::new(ErrorKind::Busy)) };
+        // Short, because a socket's path has at most 107 bytes (unix(7)).
+        let name = format!("{SOCKET_DIRECTORY}{:016x}", u64::from_ne_bytes(*start));
+        let path = std::env::temp_dir().join(name).join("socket");
+        Ok(Self(std::path::absolute(&path).unwrap_or(path)))
+    }
+
+    fn bind(&self) -> Result<Listener> {
+        let directory = self.0.parent().unwrap_or(&self.0);
+        DirBuilder::new().mode(0o700).create(directory).map_err(|error| {
+            let reason = format!("it cannot make {}", directory.display());
+            Error::new(ErrorKind::ManagerDidNotStart { reason }).caused_by(error)
+        })?;
+        Listener::bind(&Address::Unix(self.0.clone()))
+    }
+}
+
+impl Drop for PrivateSocket {
+    fn drop(&mut self) {
+        remove_socket(&self.0, sys::effective_user());
+    }
+}
