@@ -225,9 +225,9 @@ impl SharedMemoryManager {
     /// Creates a cell that the manager owns.
     ///
     /// # Errors
-    /// Those of [`ShmCell::create`], and of asking the manager. Then there is no cell.
+    /// Those of [`ShmCell::create_from`], and of asking the manager. Then there is no cell.
     pub fn cell<T: ShmValue>(&self, value: T) -> Result<ShmCell<T>> {
-        let cell = ShmCell::options().dir(self.directory.path()).persist(self.persist()).create(value)?;
+        let cell = ShmCell::options().dir(self.directory.path()).persist(self.persist()).create_from(value)?;
         self.hand_over(cell.name())?;
         Ok(cell)
     }

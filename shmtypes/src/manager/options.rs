@@ -248,9 +248,10 @@ struct PrivateSocket(PathBuf);
 
 impl PrivateSocket {
     fn new() -> Result<Self> {
-        let [start, _] = sys::random()?.as_chunks::<8>().0 else { return Err(Error::new(ErrorKind::Busy)) };
+        // Half of the random bytes are enough for a name that nobody can foresee.
+        let random = u128::from_ne_bytes(sys::random()?) as u64;
         // Short, because a socket's path has at most 107 bytes (unix(7)).
-        let name = format!("{SOCKET_DIRECTORY}{:016x}", u64::from_ne_bytes(*start));
+        let name = format!("{SOCKET_DIRECTORY}{random:016x}");
         let path = std::env::temp_dir().join(name).join("socket");
         Ok(Self(std::path::absolute(&path).unwrap_or(path)))
     }

@@ -6,7 +6,7 @@ use crate::segment::create::{Draft, Plan};
 use crate::segment::elements::Kept;
 use crate::segment::header::Container;
 use crate::segment::options::SegmentOptions;
-use crate::segment::registry::{RegistryEntry, RegistryEntryView as _};
+use crate::segment::registry::RegistryEntry;
 use crate::sys::{self, Directory};
 
 /// How many entries the first part has. Each further part has twice as many as the one before, up to the greatest.
@@ -99,7 +99,7 @@ impl Registry {
         let place = &mut self.parts[part];
         let index = place.free.pop().unwrap_or_default();
         // The number last: a manager that is killed in between leaves a free entry.
-        place.entries.set(index, RegistryEntry { inode: 0, ..*entry })?;
+        place.entries.set(index, entry.unset())?;
         place.entries.at(index).inode().set(entry.inode);
         Ok(Place { part, index })
     }

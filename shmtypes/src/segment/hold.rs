@@ -18,7 +18,6 @@ pub(crate) struct Hold {
     /// The user id of the file's owner.
     pub(crate) owner: u32,
     /// `None` for a block, which has no life lock: it stays until somebody removes it.
-    #[expect(dead_code, reason = "held for its drop, which ends the life lock")]
     kept: Option<Kept>,
 }
 

@@ -77,6 +77,11 @@ impl RegistryEntry {
         Ok(entry)
     }
 
+    /// The same, free as yet.
+    pub(crate) fn unset(&self) -> Self {
+        Self { inode: 0, ..*self }
+    }
+
     fn id(&self) -> FileId {
         FileId { device: self.device, inode: self.inode }
     }
