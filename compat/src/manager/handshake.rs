@@ -43,7 +43,8 @@ pub(super) const FAILURE: &[u8] = b"#FAILURE#";
 
 /// A challenge of this length asks for a bare HMAC-MD5 (`_MD5ONLY_MESSAGE_LENGTH`), and none is shorter.
 const LEGACY_CHALLENGE: usize = 20;
-const _: () = assert!(NONCE_BYTES > LEGACY_CHALLENGE, "with its prefix a challenge of ours must not look like an old one");
+const _: () =
+    assert!(NONCE_BYTES > LEGACY_CHALLENGE, "with its prefix a challenge of ours must not look like an old one");
 /// A response of this length is a bare HMAC-MD5 (`_MD5_DIGEST_LEN`).
 const LEGACY_RESPONSE: usize = 16;
 
@@ -95,7 +96,11 @@ pub fn respond(key: &AuthKey, message: &[u8], allow_legacy: bool) -> Result<Vec<
 /// ```
 pub fn verify(key: &AuthKey, message: &[u8], response: &[u8], allow_legacy: bool) -> Result<(), HandshakeError> {
     if response.len() == LEGACY_RESPONSE {
-        return if allow_legacy { Digest::Md5.verify(key, message, response) } else { Err(HandshakeError::LegacyRefused) };
+        return if allow_legacy {
+            Digest::Md5.verify(key, message, response)
+        } else {
+            Err(HandshakeError::LegacyRefused)
+        };
     }
     let (digest, found) = named_digest(response, allow_legacy)?;
     digest.verify(key, message, found)
@@ -141,7 +146,13 @@ pub(super) struct Handshake {
 
 impl Handshake {
     /// Begins; a server has something to send at once.
-    pub(super) fn new(side: Side, key: &AuthKey, nonce: &Nonce, options: Options, send: &mut impl FnMut(&[u8])) -> Self {
+    pub(super) fn new(
+        side: Side,
+        key: &AuthKey,
+        nonce: &Nonce,
+        options: Options,
+        send: &mut impl FnMut(&[u8]),
+    ) -> Self {
         let message = options.digest.prefixed(nonce);
         let awaited = match side {
             Side::Server => Awaited::Response,

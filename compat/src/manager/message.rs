@@ -148,7 +148,10 @@ impl Request {
     fn from_parts(mut copier: Copier<'_, '_>, parts: &[Id]) -> Step<Self> {
         let machine = copier.machine;
         let [object, method, args, keywords] = *parts else {
-            return Err(PickleErrorKind::WrongArguments { expected: "the four parts of a request", found: parts.len() });
+            return Err(PickleErrorKind::WrongArguments {
+                expected: "the four parts of a request",
+                found: parts.len(),
+            });
         };
         if *machine.value(object) != Value::None {
             return Err(wrong("None", machine.value(object)));

@@ -64,7 +64,10 @@ pub(super) struct Size {
 
 impl Size {
     /// Refuses what the other side would refuse.
-    pub(super) fn check<'a>(self, objects: impl IntoIterator<Item = &'a Object>) -> core::result::Result<(), EncodeError> {
+    pub(super) fn check<'a>(
+        self,
+        objects: impl IntoIterator<Item = &'a Object>,
+    ) -> core::result::Result<(), EncodeError> {
         let mut found = Found { objects: 0, text: 0 };
         objects.into_iter().try_for_each(|object| self.check_one(object, 0, &mut found))
     }

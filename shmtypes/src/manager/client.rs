@@ -118,11 +118,8 @@ impl Authenticated<'_> {
                 Err(error) => return Err(peer.lost(error)),
             }
         };
-        let received = if count == 0 {
-            connection.receive_end().map(|()| None)
-        } else {
-            connection.receive(&buffer[..count])
-        };
+        let received =
+            if count == 0 { connection.receive_end().map(|()| None) } else { connection.receive(&buffer[..count]) };
         received.map_err(|error| peer.misunderstood(error))
     }
 }

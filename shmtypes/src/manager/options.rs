@@ -182,9 +182,7 @@ impl ManagerOptions {
         // Written down before it exists, so that `reap` finds it whenever this is killed.
         let socket = PrivateSocket::new()?;
         let place = owned.registry().add(&RegistryEntry::socket_at(&socket.0)?)?;
-        let result = socket
-            .bind()
-            .and_then(|listener| self.serve_bound(key, Some(listener), &mut owned, ends, ready));
+        let result = socket.bind().and_then(|listener| self.serve_bound(key, Some(listener), &mut owned, ends, ready));
         drop(socket);
         owned.registry().remove(place);
         result

@@ -6,7 +6,7 @@
 
 use super::attach::{check_kind, read_header};
 use super::detach::{self, Condition, Detached, Guess, Target};
-use super::header::{Container, Header, HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED, Persist};
+use super::header::{Container, HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED, Header, Persist};
 use super::liveness;
 use super::name::{SegmentName, is_temporary, shown};
 use super::registry;
@@ -335,11 +335,7 @@ pub(super) fn reap_orphan(directory: &Directory, path: &Path) -> Result<Detached
 }
 
 /// The same; `removed` is told what went with a registry.
-fn reap_orphan_into(
-    directory: &Directory,
-    path: &Path,
-    removed: &mut dyn FnMut(String, u64),
-) -> Result<Detached> {
+fn reap_orphan_into(directory: &Directory, path: &Path, removed: &mut dyn FnMut(String, u64)) -> Result<Detached> {
     let (file, status) = match open_segment(path, Access::ReadOnly) {
         Ok(opened) => opened,
         Err(error) if *error.kind() == ErrorKind::NotFound => return Ok(Detached::NameGone),
@@ -363,12 +359,7 @@ fn reap_orphan_into(
 }
 
 /// Removes what the entries of an orphaned registry name; whether nothing is left of it.
-fn sweep(
-    directory: &Directory,
-    file: &File,
-    header: &Header,
-    removed: &mut dyn FnMut(String, u64),
-) -> Result<bool> {
+fn sweep(directory: &Directory, file: &File, header: &Header, removed: &mut dyn FnMut(String, u64)) -> Result<bool> {
     let swept = registry::sweep(directory, file, header)?;
     swept.removed.into_iter().for_each(|(name, bytes)| removed(name, bytes));
     Ok(!swept.incomplete)

@@ -27,9 +27,9 @@ use super::header::Header;
 use super::liveness;
 use super::name::shown;
 use crate::error::{Error, ErrorKind, Result};
-use shmtypes_derive::ShmLayout;
 use crate::sys::{Directory, Failure, File, FileId};
 use nix::errno::Errno;
+use shmtypes_derive::ShmLayout;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -176,7 +176,8 @@ pub(crate) fn remove_claimed(path: &Path, id: FileId, owner: Option<u32>) -> Res
         Err(failure) => return Err(failure),
     }
     // A lock on the name is all that is needed, where there are byte locks; elsewhere nothing else can be done either.
-    let target = Target { path: path.to_owned(), id, creation: None, rung: liveness::Rung::Mapping, guess: Guess::None };
+    let target =
+        Target { path: path.to_owned(), id, creation: None, rung: liveness::Rung::Mapping, guess: Guess::None };
     detach::remove(&target, Condition::Any)
 }
 

@@ -29,13 +29,7 @@ pub(crate) fn send_with_descriptor(
 ) -> Result<usize, Errno> {
     let numbers = descriptor.map(|descriptor| [descriptor.as_raw_fd()]);
     let rights = numbers.as_ref().map(|numbers| ControlMessage::ScmRights(numbers));
-    sendmsg::<UnixAddr>(
-        socket.as_raw_fd(),
-        &[IoSlice::new(bytes)],
-        rights.as_slice(),
-        MsgFlags::MSG_NOSIGNAL,
-        None,
-    )
+    sendmsg::<UnixAddr>(socket.as_raw_fd(), &[IoSlice::new(bytes)], rights.as_slice(), MsgFlags::MSG_NOSIGNAL, None)
 }
 
 /// Receives bytes, and the descriptor that came along with them, if one did.
