@@ -1,6 +1,6 @@
 //! Writes handles as `pickle.dumps(handle, protocol)` does, byte for byte.
-#![allow(clippy::little_endian_bytes, reason = "pickles are little-endian")]
 
+use super::write::Writer;
 use super::{HIGHEST_PROTOCOL, Handle, MAX_STRING_BYTES, NAME, PARTIAL, SHAREABLE_LIST, SHARED_MEMORY, op};
 use alloc::format;
 use alloc::vec::Vec;
@@ -85,7 +85,7 @@ pub fn emit(handle: &Handle, protocol: u8) -> Result<Vec<u8>, EmitError> {
     if bytes > MAX_STRING_BYTES {
         return Err(EmitError::NameTooLong { bytes, limit: MAX_STRING_BYTES });
     }
-    let mut writer = Writer { out: Vec::new(), protocol, stored: 0 };
+    let mut writer = Writer::new(protocol);
     match handle {
         Handle::SharedMemory { name, size } => {
             let size = size.ok_or(EmitError::SizeMissing)?;
@@ -94,15 +94,7 @@ pub fn emit(handle: &Handle, protocol: u8) -> Result<Vec<u8>, EmitError> {
         }
         Handle::ShareableList { name } => writer.shareable_list(name),
     }
-    writer.op(op::STOP);
     Ok(writer.finish())
-}
-
-struct Writer {
-    out: Vec<u8>,
-    protocol: u8,
-    /// How many values are stored in the memo. CPython stores every value that could come up again.
-    stored: u8,
 }
 
 impl Writer {
@@ -110,10 +102,7 @@ impl Writer {
         self.global(SHARED_MEMORY);
         self.tuple(3, |this| {
             this.text(name);
-            match this.protocol {
-                0 | 1 => this.bytes(b"I00\n"),
-                _ => this.op(op::NEWFALSE),
-            }
+            this.bool(false);
             this.int(size);
         });
         self.reduce();
@@ -128,50 +117,19 @@ impl Writer {
         self.tuple(4, |this| {
             this.load(class);
             this.empty_tuple();
-            match this.protocol {
-                0 => this.bytes(&[op::MARK, op::DICT]),
-                _ => this.op(op::EMPTY_DICT),
-            }
-            this.store();
+            this.empty_dict();
             this.text(NAME);
             this.text(name);
             this.op(op::SETITEM);
-            this.op(op::NONE);
+            this.none();
         });
         self.op(op::BUILD);
         self.empty_tuple();
         self.reduce();
     }
 
-    fn op(&mut self, opcode: u8) {
-        self.out.push(opcode);
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(bytes);
-    }
-
-    /// Stores the topmost value in the memo and returns its number.
-    fn store(&mut self) -> u8 {
-        let index = self.stored;
-        match self.protocol {
-            0 => self.bytes(format!("p{index}\n").as_bytes()),
-            1..=3 => self.bytes(&[op::BINPUT, index]),
-            _ => self.op(op::MEMOIZE),
-        }
-        self.stored += 1;
-        index
-    }
-
-    fn load(&mut self, index: u8) {
-        match self.protocol {
-            0 => self.bytes(format!("g{index}\n").as_bytes()),
-            _ => self.bytes(&[op::BINGET, index]),
-        }
-    }
-
-    fn global(&mut self, (module, name): (&str, &str)) -> u8 {
-        if self.protocol < 4 {
+    fn global(&mut self, (module, name): (&str, &str)) -> u32 {
+        if self.protocol() < 4 {
             self.bytes(format!("c{module}\n{name}\n").as_bytes());
         } else {
             self.text(module);
@@ -181,101 +139,8 @@ impl Writer {
         self.store()
     }
 
-    fn text(&mut self, text: &str) {
-        match (self.protocol, u8::try_from(text.len())) {
-            (0, _) => self.escaped(text),
-            (4.., Ok(length)) => {
-                self.bytes(&[op::SHORT_BINUNICODE, length]);
-                self.bytes(text.as_bytes());
-            }
-            _ => {
-                self.op(op::BINUNICODE);
-                // At most MAX_STRING_BYTES.
-                self.bytes(&(text.len() as u32).to_le_bytes());
-                self.bytes(text.as_bytes());
-            }
-        }
-        self.store();
-    }
-
-    /// "raw-unicode-escape" that also spares the characters that would end or change the line: CPython,
-    /// Modules/_pickle.c, `raw_unicode_escape`.
-    fn escaped(&mut self, text: &str) {
-        self.op(op::UNICODE);
-        for character in text.chars() {
-            match (character, u8::try_from(u32::from(character))) {
-                ('\\' | '\0' | '\n' | '\r' | '\x1a', _) => {
-                    self.bytes(format!("\\u{:04x}", u32::from(character)).as_bytes());
-                }
-                (_, Ok(latin1)) => self.op(latin1),
-                ('\u{100}'..='\u{ffff}', _) => self.bytes(format!("\\u{:04x}", u32::from(character)).as_bytes()),
-                _ => self.bytes(format!("\\U{:08x}", u32::from(character)).as_bytes()),
-            }
-        }
-        self.op(b'\n');
-    }
-
-    /// The shortest instruction for a number that is not negative.
-    fn int(&mut self, value: i64) {
-        match (self.protocol, u8::try_from(value), u16::try_from(value), i32::try_from(value)) {
-            (0, _, _, Ok(value)) => self.bytes(format!("I{value}\n").as_bytes()),
-            (0 | 1, _, _, Err(_)) => self.bytes(format!("L{value}L\n").as_bytes()),
-            (_, Ok(value), _, _) => self.bytes(&[op::BININT1, value]),
-            (_, _, Ok(value), _) => {
-                self.op(op::BININT2);
-                self.bytes(&value.to_le_bytes());
-            }
-            (_, _, _, Ok(value)) => {
-                self.op(op::BININT);
-                self.bytes(&value.to_le_bytes());
-            }
-            _ => {
-                // Two's complement without the bytes that only repeat the sign.
-                let bits = 65 - value.leading_zeros();
-                let length = bits.div_ceil(8) as u8;
-                self.bytes(&[op::LONG1, length]);
-                self.bytes(&value.to_le_bytes()[..usize::from(length)]);
-            }
-        }
-    }
-
-    fn empty_tuple(&mut self) {
-        match self.protocol {
-            0 => self.bytes(&[op::MARK, op::TUPLE]),
-            _ => self.op(op::EMPTY_TUPLE),
-        }
-    }
-
-    fn tuple(&mut self, length: u8, items: impl FnOnce(&mut Self)) {
-        let short = match (self.protocol, length) {
-            (2.., 1) => Some(op::TUPLE1),
-            (2.., 2) => Some(op::TUPLE2),
-            (2.., 3) => Some(op::TUPLE3),
-            _ => None,
-        };
-        if short.is_none() {
-            self.op(op::MARK);
-        }
-        items(self);
-        self.op(short.unwrap_or(op::TUPLE));
-        self.store();
-    }
-
     fn reduce(&mut self) {
         self.op(op::REDUCE);
         self.store();
-    }
-
-    fn finish(self) -> Vec<u8> {
-        let mut pickle = Vec::new();
-        if self.protocol >= 2 {
-            pickle.extend_from_slice(&[op::PROTO, self.protocol]);
-        }
-        if self.protocol >= 4 {
-            pickle.push(op::FRAME);
-            pickle.extend_from_slice(&(self.out.len() as u64).to_le_bytes());
-        }
-        pickle.extend_from_slice(&self.out);
-        pickle
     }
 }

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
-/// Why [`parse`](super::parse) refused a pickle.
+/// Why [`parse`](super::parse) refused a pickle, or a [manager](crate::manager) a message.
 ///
 /// ```
 /// use shmtypes_compat::pickle::{PickleErrorKind, parse};
@@ -16,9 +16,17 @@ use core::fmt;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PickleError {
-    pub(super) offset: usize,
-    pub(super) opcode: Option<u8>,
-    pub(super) kind: PickleErrorKind,
+    pub(crate) offset: usize,
+    pub(crate) opcode: Option<u8>,
+    pub(crate) kind: PickleErrorKind,
+    pub(crate) subject: Subject,
+}
+
+/// What the pickle should have been of, which decides what can be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Handle,
+    Message,
 }
 
 /// What was wrong with a pickle, with the data.
@@ -31,16 +39,16 @@ pub struct PickleError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PickleErrorKind {
-    /// The pickle is longer than any of a handle.
+    /// The pickle is longer than any that is expected.
     TooLong {
         /// Its length.
         bytes: usize,
-        /// The limit, [`MAX_PICKLE_BYTES`](super::MAX_PICKLE_BYTES).
+        /// The limit; [`MAX_PICKLE_BYTES`](super::MAX_PICKLE_BYTES) for a handle.
         limit: usize,
     },
     /// The pickle, or its frame, ends inside an instruction or before STOP.
     Truncated,
-    /// An instruction that no pickle of a handle has; the error's opcode says which.
+    /// An instruction that no pickle of this kind has; the error's opcode says which.
     UnknownOpcode,
     /// The pickle has a protocol that is not known.
     UnknownProtocol {
@@ -49,7 +57,7 @@ pub enum PickleErrorKind {
         /// The newest one that is known.
         supported: u8,
     },
-    /// PROTO behind the start of the pickle, or a second FRAME.
+    /// PROTO behind the start of the pickle, or FRAME inside of a frame.
     Misplaced,
     /// The frame is longer than the rest of the pickle.
     FrameTooLong {
@@ -65,11 +73,11 @@ pub enum PickleErrorKind {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A string that is longer than any of a handle.
+    /// A string that is longer than any that is expected.
     StringTooLong {
         /// Its length.
         bytes: usize,
-        /// The limit, [`MAX_STRING_BYTES`](super::MAX_STRING_BYTES).
+        /// The limit; [`MAX_STRING_BYTES`](super::MAX_STRING_BYTES) in a handle.
         limit: usize,
     },
     /// An instruction takes more values than there are above the last mark.
@@ -78,14 +86,29 @@ pub enum PickleErrorKind {
     NoMark,
     /// Too many values and marks at once.
     StackTooDeep {
-        /// The limit, [`MAX_STACK`](super::MAX_STACK).
+        /// The limit; [`MAX_STACK`](super::MAX_STACK) for a handle.
+        limit: usize,
+    },
+    /// Too many values altogether.
+    TooManyValues {
+        /// The limit.
+        limit: usize,
+    },
+    /// Lists and tuples inside of each other, too deep.
+    TooDeep {
+        /// The limit.
+        limit: usize,
+    },
+    /// Text that is taken from the memo again and again makes more than was sent.
+    TooMuchText {
+        /// The limit in bytes.
         limit: usize,
     },
     /// A value is stored, or taken, under too great a number.
     MemoIndex {
         /// The number.
         index: u64,
-        /// The limit, [`MAX_MEMO`](super::MAX_MEMO).
+        /// The limit; [`MAX_MEMO`](super::MAX_MEMO) for a handle.
         limit: usize,
     },
     /// A value is taken that was not stored.
@@ -93,21 +116,21 @@ pub enum PickleErrorKind {
         /// Its number.
         index: u64,
     },
-    /// The pickle imports something that no handle needs.
+    /// The pickle imports something that is not needed for what it should be.
     UnknownGlobal {
         /// The module that it imports from.
         module: String,
         /// What it imports.
         name: String,
     },
-    /// Another value than the shape of a handle has there.
+    /// Another value than there should be.
     WrongValue {
         /// What should stand there.
         expected: &'static str,
         /// What stands there.
         found: &'static str,
     },
-    /// A call with another number of arguments than the shape of a handle has.
+    /// A call with another number of arguments than it has.
     WrongArguments {
         /// What should stand there.
         expected: &'static str,
@@ -179,6 +202,19 @@ impl PickleError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         use PickleErrorKind as K;
+        if self.subject == Subject::Message {
+            return match self.kind {
+                K::Truncated | K::FrameTooLong { .. } | K::Trailing { .. } => {
+                    "send one pickle in each frame, and the whole of it"
+                }
+                K::UnknownProtocol { .. } => "have the sender use pickle protocol 4",
+                K::UnknownGlobal { .. } => {
+                    "no message with an object of a class is understood; send None, numbers, strings, lists and tuples"
+                }
+                K::TooLong { .. } | K::StringTooLong { .. } | K::TooManyValues { .. } => "ask for less at once",
+                _ => "the other side must speak as CPython's `multiprocessing.managers` does; check who sent it",
+            };
+        }
         match self.kind {
             K::Truncated | K::FrameTooLong { .. } => "pass the whole pickle, as one message of its length",
             K::Trailing { .. } => "pass one pickle without what follows it",
@@ -199,7 +235,7 @@ impl fmt::Display for PickleErrorKind {
         match self {
             Self::TooLong { bytes, limit } => write!(f, "its {bytes} bytes are more than the limit of {limit}"),
             Self::Truncated => f.write_str("the pickle ends too early"),
-            Self::UnknownOpcode => f.write_str("no pickle of a handle has this instruction"),
+            Self::UnknownOpcode => f.write_str("no pickle of this kind has this instruction"),
             Self::UnknownProtocol { protocol, supported } => {
                 write!(f, "it has protocol {protocol}, and protocols up to {supported} are known")
             }
@@ -213,6 +249,9 @@ impl fmt::Display for PickleErrorKind {
             Self::StackUnderflow => f.write_str("it takes more values than there are"),
             Self::NoMark => f.write_str("there is no mark"),
             Self::StackTooDeep { limit } => write!(f, "there are more than {limit} values at once"),
+            Self::TooManyValues { limit } => write!(f, "there are more than {limit} values"),
+            Self::TooDeep { limit } => write!(f, "lists and tuples are more than {limit} deep"),
+            Self::TooMuchText { limit } => write!(f, "text that is used again makes more than {limit} bytes"),
             Self::MemoIndex { index, limit } => write!(f, "memo number {index} is not below the limit of {limit}"),
             Self::MemoEmpty { index } => write!(f, "nothing is stored under memo number {index}"),
             Self::UnknownGlobal { module, name } => {

@@ -9,14 +9,18 @@
 
 mod emit;
 mod error;
+pub(crate) mod machine;
+pub(crate) mod op;
 mod parse;
 mod read;
 #[cfg(test)]
 mod tests;
+pub(crate) mod write;
 
 use alloc::string::String;
 
 pub use emit::{EmitError, emit};
+pub(crate) use error::Subject;
 pub use error::{PickleError, PickleErrorKind};
 pub use parse::parse;
 
@@ -137,43 +141,3 @@ const PARTIAL: (&str, &str) = ("functools", "partial");
 const REBUILD_PARTIAL: (&str, &str) = ("multiprocessing.reduction", "_rebuild_partial");
 /// The only keyword in the partial.
 const NAME: &str = "name";
-
-/// The instructions, by their names in CPython's Lib/pickle.py.
-mod op {
-    pub(super) const MARK: u8 = b'(';
-    pub(super) const STOP: u8 = b'.';
-    pub(super) const INT: u8 = b'I';
-    pub(super) const BININT: u8 = b'J';
-    pub(super) const BININT1: u8 = b'K';
-    pub(super) const LONG: u8 = b'L';
-    pub(super) const BININT2: u8 = b'M';
-    pub(super) const NONE: u8 = b'N';
-    pub(super) const REDUCE: u8 = b'R';
-    pub(super) const UNICODE: u8 = b'V';
-    pub(super) const BINUNICODE: u8 = b'X';
-    pub(super) const EMPTY_TUPLE: u8 = b')';
-    pub(super) const BUILD: u8 = b'b';
-    pub(super) const GLOBAL: u8 = b'c';
-    pub(super) const DICT: u8 = b'd';
-    pub(super) const GET: u8 = b'g';
-    pub(super) const BINGET: u8 = b'h';
-    pub(super) const LONG_BINGET: u8 = b'j';
-    pub(super) const PUT: u8 = b'p';
-    pub(super) const BINPUT: u8 = b'q';
-    pub(super) const LONG_BINPUT: u8 = b'r';
-    pub(super) const SETITEM: u8 = b's';
-    pub(super) const TUPLE: u8 = b't';
-    pub(super) const SETITEMS: u8 = b'u';
-    pub(super) const EMPTY_DICT: u8 = b'}';
-    pub(super) const PROTO: u8 = 0x80;
-    pub(super) const TUPLE1: u8 = 0x85;
-    pub(super) const TUPLE2: u8 = 0x86;
-    pub(super) const TUPLE3: u8 = 0x87;
-    pub(super) const NEWTRUE: u8 = 0x88;
-    pub(super) const NEWFALSE: u8 = 0x89;
-    pub(super) const LONG1: u8 = 0x8a;
-    pub(super) const SHORT_BINUNICODE: u8 = 0x8c;
-    pub(super) const STACK_GLOBAL: u8 = 0x93;
-    pub(super) const MEMOIZE: u8 = 0x94;
-    pub(super) const FRAME: u8 = 0x95;
-}

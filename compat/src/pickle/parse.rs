@@ -1,22 +1,21 @@
-//! The machine that runs a pickle: a stack, a memo, and values that can become a handle or nothing.
-//!
-//! Values live in a list and refer to each other by their place in it, because a pickle stores an object first and fills
-//! it later (the dictionary by SETITEM, the partial by BUILD), and whoever took it from the memo sees it filled. Each
-//! instruction adds at most two values and copies no string, so memory grows with the length of the pickle alone.
-//! Nothing nests, so nothing recurses.
+//! Handles out of pickles: the classes, the calls, and the one dictionary that their pickles have.
 
-use super::read::{IntOrBool, Reader};
+use super::machine::{Id, Kind, Limits, Machine, Result, Value, run, wrong};
 use super::{
-    HIGHEST_PROTOCOL, Handle, MAX_MEMO, MAX_PICKLE_BYTES, MAX_STACK, NAME, PARTIAL, PickleError, PickleErrorKind,
-    REBUILD_PARTIAL, SHAREABLE_LIST, SHARED_MEMORY, op,
+    Handle, MAX_MEMO, MAX_PICKLE_BYTES, MAX_STACK, MAX_STRING_BYTES, NAME, PARTIAL, PickleError, PickleErrorKind,
+    REBUILD_PARTIAL, SHAREABLE_LIST, SHARED_MEMORY, Subject, op,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
 
-type Result<T> = core::result::Result<T, PickleErrorKind>;
-
-/// The place of a value in [`Machine::values`].
-type Id = usize;
+const LIMITS: Limits = Limits {
+    bytes: MAX_PICKLE_BYTES,
+    string: MAX_STRING_BYTES,
+    stack: MAX_STACK,
+    memo: MAX_MEMO,
+    // Each instruction adds at most two.
+    values: 2 * MAX_PICKLE_BYTES,
+};
 
 /// The four things that a pickle of a handle imports.
 #[derive(Clone, Copy, PartialEq)]
@@ -28,12 +27,7 @@ enum Global {
 }
 
 #[derive(PartialEq)]
-enum Value {
-    None,
-    Bool(bool),
-    Int(i64),
-    Str(String),
-    Tuple(Vec<Id>),
+enum Part {
     /// The value of the key `name`: no other key gets in.
     Dict(Option<Id>),
     Global(Global),
@@ -62,264 +56,80 @@ enum Value {
 /// assert!(parse(&pickle[..50]).is_err());
 /// ```
 pub fn parse(pickle: &[u8]) -> core::result::Result<Handle, PickleError> {
-    if pickle.len() > MAX_PICKLE_BYTES {
-        let kind = PickleErrorKind::TooLong { bytes: pickle.len(), limit: MAX_PICKLE_BYTES };
-        return Err(PickleError { offset: 0, opcode: None, kind });
-    }
-    let mut machine = Machine {
-        reader: Reader::new(pickle),
-        values: Vec::new(),
-        stack: Vec::new(),
-        marks: Vec::new(),
-        memo: [None; MAX_MEMO],
-        memo_len: 0,
-    };
-    loop {
-        let offset = machine.reader.offset();
-        let opcode = machine.reader.byte().map_err(|kind| PickleError { offset, opcode: None, kind })?;
-        let step = machine.step(opcode, offset);
-        if let Some(handle) = step.map_err(|kind| PickleError { offset, opcode: Some(opcode), kind })? {
-            return Ok(handle);
-        }
-    }
+    run::<Part>(pickle, LIMITS)
 }
 
-struct Machine<'a> {
-    reader: Reader<'a>,
-    values: Vec<Value>,
-    stack: Vec<Id>,
-    /// The heights of the stack at each mark.
-    marks: Vec<usize>,
-    memo: [Option<Id>; MAX_MEMO],
-    /// How many places of the memo are taken, which is where MEMOIZE puts its value.
-    memo_len: usize,
-}
+impl<'a> Kind<'a> for Part {
+    type Product = Handle;
+    const SUBJECT: Subject = Subject::Handle;
 
-impl Machine<'_> {
-    /// Runs one instruction; STOP gives the handle.
-    fn step(&mut self, opcode: u8, offset: usize) -> Result<Option<Handle>> {
+    fn step(machine: &mut Machine<'a, Self>, opcode: u8) -> Result<()> {
         match opcode {
-            op::PROTO => self.protocol(offset)?,
-            op::FRAME => self.reader.frame()?,
-            op::STOP => return self.stop().map(Some),
-            op::MARK => {
-                self.room()?;
-                self.marks.push(self.stack.len());
-            }
-
-            op::NONE => self.push(Value::None)?,
-            op::NEWTRUE => self.push(Value::Bool(true))?,
-            op::NEWFALSE => self.push(Value::Bool(false))?,
-            op::INT => match self.reader.int_or_bool()? {
-                IntOrBool::Bool(value) => self.push(Value::Bool(value))?,
-                IntOrBool::Int(value) => self.push(Value::Int(value))?,
-            },
-            op::LONG => {
-                let value = self.reader.decimal(Some(b'L'))?;
-                self.push(Value::Int(value))?;
-            }
-            op::LONG1 => {
-                let value = self.reader.long1()?;
-                self.push(Value::Int(value))?;
-            }
-            op::BININT => {
-                let value = self.reader.i32()?;
-                self.push(Value::Int(value.into()))?;
-            }
-            op::BININT1 => {
-                let value = self.reader.byte()?;
-                self.push(Value::Int(value.into()))?;
-            }
-            op::BININT2 => {
-                let value = self.reader.u16()?;
-                self.push(Value::Int(value.into()))?;
-            }
-            op::UNICODE => {
-                let text = self.reader.escaped_line()?;
-                self.push(Value::Str(text))?;
-            }
-            op::BINUNICODE => {
-                let bytes = self.reader.u32()?;
-                let text = self.reader.text(bytes)?;
-                self.push(Value::Str(text))?;
-            }
-            op::SHORT_BINUNICODE => {
-                let bytes = self.reader.byte()?;
-                let text = self.reader.text(bytes.into())?;
-                self.push(Value::Str(text))?;
-            }
-
-            op::EMPTY_TUPLE => self.push(Value::Tuple(Vec::new()))?,
-            op::TUPLE1 => self.tuple(1)?,
-            op::TUPLE2 => self.tuple(2)?,
-            op::TUPLE3 => self.tuple(3)?,
-            op::TUPLE => {
-                let items = self.pop_mark()?;
-                self.push(Value::Tuple(items))?;
-            }
-            op::EMPTY_DICT => self.push(Value::Dict(None))?,
+            op::EMPTY_DICT => machine.push(Value::Other(Part::Dict(None))),
             op::DICT => {
-                let items = self.pop_mark()?;
-                self.push(Value::Dict(None))?;
-                self.set_items(&items)?;
+                let items = machine.pop_mark()?;
+                machine.push(Value::Other(Part::Dict(None)))?;
+                machine.set_items(&items)
             }
             op::SETITEM => {
-                let items = self.pop(2)?;
-                self.set_items(&items)?;
+                let items = machine.pop(2)?;
+                machine.set_items(&items)
             }
             op::SETITEMS => {
-                let items = self.pop_mark()?;
-                self.set_items(&items)?;
+                let items = machine.pop_mark()?;
+                machine.set_items(&items)
             }
-
-            op::GLOBAL => {
-                let module = self.reader.text_line()?;
-                let name = self.reader.text_line()?;
-                self.push(Value::Global(global(&module, &name)?))?;
-            }
-            op::STACK_GLOBAL => {
-                let ids = self.pop(2)?;
-                let [module, name] = *ids.as_slice() else { return Err(PickleErrorKind::StackUnderflow) };
-                let found = global(self.text(module)?, self.text(name)?)?;
-                self.push(Value::Global(found))?;
-            }
-            op::REDUCE => self.reduce()?,
-            op::BUILD => self.build()?,
-
-            op::PUT => {
-                let index = self.reader.decimal(None)?;
-                self.put(u64::try_from(index).map_err(|_| PickleErrorKind::BadNumber)?)?;
-            }
-            op::BINPUT => {
-                let index = self.reader.byte()?;
-                self.put(index.into())?;
-            }
-            op::LONG_BINPUT => {
-                let index = self.reader.u32()?;
-                self.put(index.into())?;
-            }
-            op::MEMOIZE => self.put(self.memo_len as u64)?,
-            op::GET => {
-                let index = self.reader.decimal(None)?;
-                self.get(u64::try_from(index).map_err(|_| PickleErrorKind::BadNumber)?)?;
-            }
-            op::BINGET => {
-                let index = self.reader.byte()?;
-                self.get(index.into())?;
-            }
-            op::LONG_BINGET => {
-                let index = self.reader.u32()?;
-                self.get(index.into())?;
-            }
-            _ => return Err(PickleErrorKind::UnknownOpcode),
+            op::REDUCE => machine.reduce(),
+            op::BUILD => machine.build(),
+            _ => Err(PickleErrorKind::UnknownOpcode),
         }
-        Ok(None)
     }
 
-    fn protocol(&mut self, offset: usize) -> Result<()> {
-        let protocol = self.reader.byte()?;
-        if offset != 0 {
-            return Err(PickleErrorKind::Misplaced);
-        }
-        if protocol > HIGHEST_PROTOCOL {
-            return Err(PickleErrorKind::UnknownProtocol { protocol, supported: HIGHEST_PROTOCOL });
-        }
-        Ok(())
+    fn import(module: &str, name: &str) -> Result<Self> {
+        Ok(Part::Global(match (module, name) {
+            SHARED_MEMORY => Global::SharedMemory,
+            SHAREABLE_LIST => Global::ShareableList,
+            PARTIAL => Global::Partial,
+            REBUILD_PARTIAL => Global::RebuildPartial,
+            _ => return Err(PickleErrorKind::UnknownGlobal { module: module.into(), name: name.into() }),
+        }))
     }
 
-    /// CPython takes the topmost value and ignores what lies below and behind; nothing that writes handles leaves any.
-    fn stop(&mut self) -> Result<Handle> {
-        let result = self.pop_one()?;
-        let text = |id| self.text(id).map(String::from);
-        let handle = match *self.value(result) {
-            Value::SharedMemory(name, size) => Handle::SharedMemory { name: text(name)?, size },
-            Value::ShareableList(name) => Handle::ShareableList { name: text(name)? },
+    fn product(machine: &Machine<'a, Self>, result: Id) -> Result<Handle> {
+        let text = |id| machine.text(id).map(String::from);
+        Ok(match *machine.value(result) {
+            Value::Other(Part::SharedMemory(name, size)) => Handle::SharedMemory { name: text(name)?, size },
+            Value::Other(Part::ShareableList(name)) => Handle::ShareableList { name: text(name)? },
             ref other => return Err(wrong("a handle", other)),
-        };
-        match (self.stack.len() + self.marks.len(), self.reader.left()) {
-            (0, 0) => Ok(handle),
-            (0, bytes) => Err(PickleErrorKind::Trailing { bytes }),
-            (values, _) => Err(PickleErrorKind::Leftover { values }),
+        })
+    }
+
+    fn describe(&self) -> &'static str {
+        match self {
+            Part::Dict(_) => "a dict",
+            Part::Global(Global::SharedMemory) => "the class `SharedMemory`",
+            Part::Global(Global::ShareableList) => "the class `ShareableList`",
+            Part::Global(Global::Partial) => "the class `partial`",
+            Part::Global(Global::RebuildPartial) => "the function `_rebuild_partial`",
+            Part::Partial(_) => "a partial",
+            Part::SharedMemory(..) => "a SharedMemory",
+            Part::ShareableList(_) => "a ShareableList",
         }
     }
+}
 
-    fn value(&self, id: Id) -> &Value {
-        // Ids are made by `add` alone and values are never taken away.
-        self.values.get(id).unwrap_or(&Value::None)
-    }
-
-    fn text(&self, id: Id) -> Result<&str> {
-        match self.value(id) {
-            Value::Str(text) => Ok(text),
-            other => Err(wrong("a string", other)),
-        }
-    }
-
-    fn tuple_items(&self, id: Id) -> Result<&[Id]> {
-        match self.value(id) {
-            Value::Tuple(items) => Ok(items),
-            other => Err(wrong("a tuple", other)),
-        }
-    }
-
-    fn expect(&self, id: Id, value: &Value, expected: &'static str) -> Result<()> {
+impl<'a> Machine<'a, Part> {
+    fn expect(&self, id: Id, value: &Value<'a, Part>, expected: &'static str) -> Result<()> {
         let found = self.value(id);
         if found == value { Ok(()) } else { Err(wrong(expected, found)) }
-    }
-
-    fn add(&mut self, value: Value) -> Id {
-        self.values.push(value);
-        self.values.len() - 1
-    }
-
-    fn room(&self) -> Result<()> {
-        if self.stack.len() + self.marks.len() >= MAX_STACK {
-            return Err(PickleErrorKind::StackTooDeep { limit: MAX_STACK });
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, value: Value) -> Result<()> {
-        self.room()?;
-        let id = self.add(value);
-        self.stack.push(id);
-        Ok(())
-    }
-
-    /// The topmost values, which must all lie above the last mark.
-    fn pop(&mut self, count: usize) -> Result<Vec<Id>> {
-        let floor = self.marks.last().copied().unwrap_or_default();
-        match self.stack.len().checked_sub(count) {
-            Some(height) if height >= floor => Ok(self.stack.split_off(height)),
-            _ => Err(PickleErrorKind::StackUnderflow),
-        }
-    }
-
-    fn pop_one(&mut self) -> Result<Id> {
-        self.pop(1)?.pop().ok_or(PickleErrorKind::StackUnderflow)
-    }
-
-    /// The topmost value, which stays; like those taken, it must lie above the last mark.
-    fn top(&self) -> Result<Id> {
-        let floor = self.marks.last().copied().unwrap_or_default();
-        self.stack.get(floor..).and_then(|above| above.last()).copied().ok_or(PickleErrorKind::StackUnderflow)
-    }
-
-    /// The values above the last mark, and the mark.
-    fn pop_mark(&mut self) -> Result<Vec<Id>> {
-        let height = self.marks.pop().ok_or(PickleErrorKind::NoMark)?;
-        Ok(self.stack.split_off(height))
-    }
-
-    fn tuple(&mut self, count: usize) -> Result<()> {
-        let items = self.pop(count)?;
-        self.push(Value::Tuple(items))
     }
 
     /// Sets keys and values in the topmost value, a dictionary.
     fn set_items(&mut self, items: &[Id]) -> Result<()> {
         let target = self.top()?;
-        let Value::Dict(mut entry) = *self.value(target) else { return Err(wrong("a dict", self.value(target))) };
+        let Value::Other(Part::Dict(mut entry)) = *self.value(target) else {
+            return Err(wrong("a dict", self.value(target)));
+        };
         for pair in items.chunks(2) {
             let [key, value] = *pair else { return Err(PickleErrorKind::StackUnderflow) };
             let keyword = self.text(key)?;
@@ -328,28 +138,7 @@ impl Machine<'_> {
             }
             entry = Some(value);
         }
-        if let Some(dict) = self.values.get_mut(target) {
-            *dict = Value::Dict(entry);
-        }
-        Ok(())
-    }
-
-    fn put(&mut self, index: u64) -> Result<()> {
-        let id = self.top()?;
-        let place = usize::try_from(index).ok().and_then(|index| self.memo.get_mut(index));
-        let place = place.ok_or(PickleErrorKind::MemoIndex { index, limit: MAX_MEMO })?;
-        if place.replace(id).is_none() {
-            self.memo_len += 1;
-        }
-        Ok(())
-    }
-
-    fn get(&mut self, index: u64) -> Result<()> {
-        let place = usize::try_from(index).ok().and_then(|index| self.memo.get(index));
-        let place = place.ok_or(PickleErrorKind::MemoIndex { index, limit: MAX_MEMO })?;
-        let id = place.ok_or(PickleErrorKind::MemoEmpty { index })?;
-        self.room()?;
-        self.stack.push(id);
+        self.set(target, Value::Other(Part::Dict(entry)));
         Ok(())
     }
 
@@ -361,35 +150,35 @@ impl Machine<'_> {
         let arguments = self.tuple_items(arguments)?.to_vec();
         let arguments = arguments.as_slice();
         let result = match *self.value(callable) {
-            Value::Global(Global::SharedMemory) => self.shared_memory(arguments)?,
-            Value::Global(Global::Partial) => {
+            Value::Other(Part::Global(Global::SharedMemory)) => self.shared_memory(arguments)?,
+            Value::Other(Part::Global(Global::Partial)) => {
                 let [function] = *arguments else {
                     return Err(arguments_of("one argument of `partial`", arguments));
                 };
                 self.is_shareable_list(function)?;
-                Value::Partial(self.add(Value::Dict(None)))
+                Value::Other(Part::Partial(self.add(Value::Other(Part::Dict(None)))?))
             }
-            Value::Global(Global::RebuildPartial) => {
+            Value::Other(Part::Global(Global::RebuildPartial)) => {
                 let [function, positional, keywords] = *arguments else {
                     return Err(arguments_of("three arguments of `_rebuild_partial`", arguments));
                 };
                 self.is_shareable_list(function)?;
                 self.expect(positional, &Value::Tuple(Vec::new()), "an empty tuple")?;
-                let Value::Dict(entry) = *self.value(keywords) else {
+                let Value::Other(Part::Dict(entry)) = *self.value(keywords) else {
                     return Err(wrong("a dict", self.value(keywords)));
                 };
                 // `partial(func, *args, **keywords)` copies the keywords.
-                Value::Partial(self.add(Value::Dict(entry)))
+                Value::Other(Part::Partial(self.add(Value::Other(Part::Dict(entry)))?))
             }
-            Value::Partial(keywords) => {
+            Value::Other(Part::Partial(keywords)) => {
                 if !arguments.is_empty() {
                     return Err(arguments_of("no arguments of the partial", arguments));
                 }
-                let Value::Dict(Some(name)) = *self.value(keywords) else {
+                let Value::Other(Part::Dict(Some(name))) = *self.value(keywords) else {
                     return Err(PickleErrorKind::WrongArguments { expected: "the keyword `name`", found: 0 });
                 };
                 self.text(name)?;
-                Value::ShareableList(name)
+                Value::Other(Part::ShareableList(name))
             }
             ref other => return Err(wrong("something that makes a handle", other)),
         };
@@ -397,7 +186,7 @@ impl Machine<'_> {
     }
 
     /// `SharedMemory(name[, create[, size]])`, which must not create: CPython 3.13, shared_memory.py line 193.
-    fn shared_memory(&self, arguments: &[Id]) -> Result<Value> {
+    fn shared_memory(&self, arguments: &[Id]) -> Result<Value<'a, Part>> {
         let (name, create, size) = match *arguments {
             [name] => (name, None, None),
             [name, create] => (name, Some(create), None),
@@ -415,11 +204,11 @@ impl Machine<'_> {
             }
             Some(other) => return Err(wrong("an int", other)),
         };
-        Ok(Value::SharedMemory(name, size))
+        Ok(Value::Other(Part::SharedMemory(name, size)))
     }
 
     fn is_shareable_list(&self, id: Id) -> Result<()> {
-        self.expect(id, &Value::Global(Global::ShareableList), "the class `ShareableList`")
+        self.expect(id, &Value::Other(Part::Global(Global::ShareableList)), "the class `ShareableList`")
     }
 
     /// Gives a partial its state, `(func, args, keywords, __dict__ or None)`, and keeps the very dictionary, as CPython
@@ -427,7 +216,7 @@ impl Machine<'_> {
     fn build(&mut self) -> Result<()> {
         let state = self.pop_one()?;
         let target = self.top()?;
-        if !matches!(self.value(target), Value::Partial(_)) {
+        if !matches!(self.value(target), Value::Other(Part::Partial(_))) {
             return Err(wrong("a partial", self.value(target)));
         }
         let items = self.tuple_items(state)?;
@@ -436,53 +225,19 @@ impl Machine<'_> {
         };
         self.is_shareable_list(function)?;
         self.expect(positional, &Value::Tuple(Vec::new()), "an empty tuple")?;
-        if !matches!(self.value(keywords), Value::Dict(_)) {
+        if !matches!(self.value(keywords), Value::Other(Part::Dict(_))) {
             return Err(wrong("a dict", self.value(keywords)));
         }
         // Empty rather than None once someone has looked at the partial's `__dict__`.
-        if *self.value(attributes) != Value::Dict(None) {
+        if *self.value(attributes) != Value::Other(Part::Dict(None)) {
             self.expect(attributes, &Value::None, "None")?;
         }
-        if let Some(partial) = self.values.get_mut(target) {
-            *partial = Value::Partial(keywords);
-        }
+        self.set(target, Value::Other(Part::Partial(keywords)));
         Ok(())
     }
-}
-
-fn global(module: &str, name: &str) -> Result<Global> {
-    Ok(match (module, name) {
-        SHARED_MEMORY => Global::SharedMemory,
-        SHAREABLE_LIST => Global::ShareableList,
-        PARTIAL => Global::Partial,
-        REBUILD_PARTIAL => Global::RebuildPartial,
-        _ => return Err(PickleErrorKind::UnknownGlobal { module: module.into(), name: name.into() }),
-    })
 }
 
 #[cold]
 fn arguments_of(expected: &'static str, found: &[Id]) -> PickleErrorKind {
     PickleErrorKind::WrongArguments { expected, found: found.len() }
-}
-
-#[cold]
-fn wrong(expected: &'static str, found: &Value) -> PickleErrorKind {
-    let found = match found {
-        Value::None => "None",
-        Value::Bool(false) => "False",
-        Value::Bool(true) => "True",
-        Value::Int(_) => "an int",
-        Value::Str(_) => "a string",
-        Value::Tuple(items) if items.is_empty() => "an empty tuple",
-        Value::Tuple(_) => "a tuple",
-        Value::Dict(_) => "a dict",
-        Value::Global(Global::SharedMemory) => "the class `SharedMemory`",
-        Value::Global(Global::ShareableList) => "the class `ShareableList`",
-        Value::Global(Global::Partial) => "the class `partial`",
-        Value::Global(Global::RebuildPartial) => "the function `_rebuild_partial`",
-        Value::Partial(_) => "a partial",
-        Value::SharedMemory(..) => "a SharedMemory",
-        Value::ShareableList(_) => "a ShareableList",
-    };
-    PickleErrorKind::WrongValue { expected, found }
 }

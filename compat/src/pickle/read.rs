@@ -1,8 +1,9 @@
 //! The bytes of a pickle, and the arguments of its instructions: numbers, lines and strings.
 #![allow(clippy::little_endian_bytes, reason = "pickles are little-endian")]
 
-use super::{MAX_STRING_BYTES, PickleErrorKind};
-use alloc::string::{String, ToString};
+use super::PickleErrorKind;
+use alloc::borrow::Cow;
+use alloc::string::String;
 
 type Result<T> = core::result::Result<T, PickleErrorKind>;
 
@@ -12,12 +13,14 @@ pub(super) struct Reader<'a> {
     at: usize,
     /// Where the frame ends, or the pickle.
     end: usize,
-    framed: bool,
+    in_frame: bool,
+    /// The greatest length of a string.
+    longest: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, end: bytes.len(), framed: false }
+    pub(super) fn new(bytes: &'a [u8], longest: usize) -> Self {
+        Self { bytes, at: 0, end: bytes.len(), in_frame: false, longest }
     }
 
     pub(super) fn offset(&self) -> usize {
@@ -29,13 +32,22 @@ impl<'a> Reader<'a> {
         self.bytes.len() - self.at
     }
 
-    /// Takes the length of a frame, and ends the reading there.
+    /// Leaves the frame that is read to its end. Call between instructions: none may cross it.
+    pub(super) fn next_instruction(&mut self) {
+        if self.at == self.end {
+            self.end = self.bytes.len();
+            self.in_frame = false;
+        }
+    }
+
+    /// Takes the length of a frame, which ends the reading of instructions and their arguments there.
     ///
     /// CPython's C unpickler only asks that the bytes are there (Modules/_pickle.c, `load_frame`), the one in Python
-    /// also that no instruction crosses the end. A pickle this short is one frame.
+    /// also that no instruction crosses the end (Lib/pickle.py, `_Unframer`). Long pickles have one frame after the
+    /// other, and the longest strings stand between them.
     pub(super) fn frame(&mut self) -> Result<()> {
         let bytes = u64::from_le_bytes(self.array()?);
-        if self.framed {
+        if self.in_frame {
             return Err(PickleErrorKind::Misplaced);
         }
         let left = self.left();
@@ -43,7 +55,7 @@ impl<'a> Reader<'a> {
             Ok(length) if length <= left => self.end = self.at + length,
             _ => return Err(PickleErrorKind::FrameTooLong { bytes, left }),
         }
-        self.framed = true;
+        self.in_frame = true;
         Ok(())
     }
 
@@ -101,6 +113,10 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
+    pub(super) fn u64(&mut self) -> Result<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
     pub(super) fn i32(&mut self) -> Result<i32> {
         self.array().map(i32::from_le_bytes)
     }
@@ -116,19 +132,31 @@ impl<'a> Reader<'a> {
     }
 
     /// A line of GLOBAL.
-    pub(super) fn text_line(&mut self) -> Result<String> {
+    pub(super) fn text_line(&mut self) -> Result<&'a str> {
         let line = self.line()?;
-        utf8(line)
+        self.limited(line).and_then(utf8)
     }
 
     /// As many bytes of UTF-8.
-    pub(super) fn text(&mut self, bytes: u32) -> Result<String> {
-        // Never more than a usize where Rust's std runs; on 16 bits it is too long either way.
+    pub(super) fn text(&mut self, bytes: u32) -> Result<Cow<'a, str>> {
+        self.sized(bytes.into()).and_then(utf8).map(Cow::Borrowed)
+    }
+
+    /// As many bytes.
+    pub(super) fn sized(&mut self, bytes: u64) -> Result<&'a [u8]> {
+        // Never more than a usize where it is below the limit.
         let count = usize::try_from(bytes).unwrap_or(usize::MAX);
-        if count > MAX_STRING_BYTES {
-            return Err(PickleErrorKind::StringTooLong { bytes: count, limit: MAX_STRING_BYTES });
+        if count > self.longest {
+            return Err(PickleErrorKind::StringTooLong { bytes: count, limit: self.longest });
         }
-        utf8(self.take(count)?)
+        self.take(count)
+    }
+
+    fn limited(&self, text: &'a [u8]) -> Result<&'a [u8]> {
+        if text.len() > self.longest {
+            return Err(PickleErrorKind::StringTooLong { bytes: text.len(), limit: self.longest });
+        }
+        Ok(text)
     }
 
     /// A line of "raw-unicode-escape": Latin-1, with escapes of four digits after `\u` and eight after `\U`, and every other
@@ -136,11 +164,11 @@ impl<'a> Reader<'a> {
     ///
     /// As in CPython (Objects/unicodeobject.c, `_PyUnicode_DecodeRawUnicodeEscapeStateful`), a backslash that begins no
     /// escape takes the next character with it, so that a `u` behind two backslashes is a letter.
-    pub(super) fn escaped_line(&mut self) -> Result<String> {
+    pub(super) fn escaped_line(&mut self) -> Result<Cow<'a, str>> {
         let mut line = self.line()?.iter();
         let mut text = String::new();
         while let Some(byte) = line.next() {
-            if text.len() > MAX_STRING_BYTES {
+            if text.len() > self.longest {
                 break;
             }
             let character = char::from(*byte);
@@ -173,7 +201,10 @@ impl<'a> Reader<'a> {
                     .ok_or(PickleErrorKind::BadText { reason: "an escape stands for half a character, or for none" })?,
             );
         }
-        limited(text)
+        if text.len() > self.longest {
+            return Err(PickleErrorKind::StringTooLong { bytes: text.len(), limit: self.longest });
+        }
+        Ok(Cow::Owned(text))
     }
 }
 
@@ -194,17 +225,7 @@ fn decimal(line: &[u8]) -> Result<i64> {
     text.and_then(|text| text.parse().ok()).ok_or(PickleErrorKind::BadNumber)
 }
 
-fn utf8(bytes: &[u8]) -> Result<String> {
-    match core::str::from_utf8(bytes) {
-        Ok(text) => limited(text.to_string()),
-        // CPython writes and reads lone surrogates with "surrogatepass".
-        Err(_) => Err(PickleErrorKind::BadText { reason: "it is not UTF-8" }),
-    }
-}
-
-fn limited(text: String) -> Result<String> {
-    if text.len() > MAX_STRING_BYTES {
-        return Err(PickleErrorKind::StringTooLong { bytes: text.len(), limit: MAX_STRING_BYTES });
-    }
-    Ok(text)
+fn utf8(bytes: &[u8]) -> Result<&str> {
+    // CPython writes and reads lone surrogates with "surrogatepass".
+    core::str::from_utf8(bytes).map_err(|_| PickleErrorKind::BadText { reason: "it is not UTF-8" })
 }
