@@ -12,6 +12,7 @@
 //! | [`repr`] | how Python prints them |
 //! | [`pickle`] | pickled handles, and nothing else that a pickle can be |
 //! | [`name`] | names of blocks |
+//! | [`manager`] | the protocol of `SharedMemoryManager` |
 //! | [`tracker`] | messages to the resource tracker |
 //!
 //! The bytes are those of CPython's `Lib/multiprocessing/shared_memory.py`, checked against lists that the interpreters
@@ -25,6 +26,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod list;
+pub mod manager;
 pub mod memory;
 pub mod name;
 pub mod pickle;

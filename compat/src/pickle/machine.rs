@@ -41,9 +41,8 @@ pub(crate) enum Value<'a, K> {
     Other(K),
 }
 
-/// What the pickles of one kind have beside those values, and what they stand for.
+/// What the pickles of one kind have beside those values.
 pub(crate) trait Kind<'a>: Sized {
-    type Product;
     const SUBJECT: Subject;
 
     /// Runs an instruction that not every pickle has.
@@ -52,18 +51,17 @@ pub(crate) trait Kind<'a>: Sized {
     /// An import. Whoever does not know it refuses it by name.
     fn import(module: &str, name: &str) -> Result<Self>;
 
-    /// What the value stands for that is left at the end.
-    fn product(machine: &Machine<'a, Self>, result: Id) -> Result<Self::Product>;
-
     /// What it is, in an error.
     fn describe(&self) -> &'static str;
 }
 
-/// Reads one pickle. The bytes must be one pickle and nothing else; an instruction may be used in any protocol, as in CPython.
-pub(crate) fn run<'a, K: Kind<'a>>(
+/// Reads one pickle and makes of it what it stands for. The bytes must be one pickle and nothing else; an instruction may be
+/// used in any protocol, as in CPython.
+pub(crate) fn run<'a, K: Kind<'a>, P>(
     pickle: &'a [u8],
     limits: Limits,
-) -> core::result::Result<K::Product, PickleError> {
+    product: impl FnOnce(&Machine<'a, K>, Id) -> Result<P>,
+) -> core::result::Result<P, PickleError> {
     let failed = |offset, opcode, kind| PickleError { offset, opcode, kind, subject: K::SUBJECT };
     if pickle.len() > limits.bytes {
         return Err(failed(0, None, PickleErrorKind::TooLong { bytes: pickle.len(), limit: limits.bytes }));
@@ -82,8 +80,9 @@ pub(crate) fn run<'a, K: Kind<'a>>(
         let offset = machine.reader.offset();
         let opcode = machine.reader.byte().map_err(|kind| failed(offset, None, kind))?;
         let step = machine.step(opcode, offset);
-        if let Some(product) = step.map_err(|kind| failed(offset, Some(opcode), kind))? {
-            return Ok(product);
+        let failed = |kind| failed(offset, Some(opcode), kind);
+        if let Some(result) = step.map_err(failed)? {
+            return product(&machine, result).map_err(failed);
         }
     }
 }
@@ -101,8 +100,8 @@ pub(crate) struct Machine<'a, K> {
 }
 
 impl<'a, K: Kind<'a>> Machine<'a, K> {
-    /// Runs one instruction; STOP gives the product.
-    fn step(&mut self, opcode: u8, offset: usize) -> Result<Option<K::Product>> {
+    /// Runs one instruction; STOP gives the result.
+    fn step(&mut self, opcode: u8, offset: usize) -> Result<Option<Id>> {
         match opcode {
             op::PROTO => self.protocol(offset)?,
             op::FRAME => self.reader.frame()?,
@@ -216,11 +215,10 @@ impl<'a, K: Kind<'a>> Machine<'a, K> {
     }
 
     /// CPython takes the topmost value and ignores what lies below and behind; nothing that writes such pickles leaves any.
-    fn stop(&mut self) -> Result<K::Product> {
+    fn stop(&mut self) -> Result<Id> {
         let result = self.pop_one()?;
-        let product = K::product(self, result)?;
         match (self.stack.len() + self.marks.len(), self.reader.left()) {
-            (0, 0) => Ok(product),
+            (0, 0) => Ok(result),
             (0, bytes) => Err(PickleErrorKind::Trailing { bytes }),
             (values, _) => Err(PickleErrorKind::Leftover { values }),
         }

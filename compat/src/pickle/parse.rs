@@ -56,11 +56,10 @@ enum Part {
 /// assert!(parse(&pickle[..50]).is_err());
 /// ```
 pub fn parse(pickle: &[u8]) -> core::result::Result<Handle, PickleError> {
-    run::<Part>(pickle, LIMITS)
+    run(pickle, LIMITS, handle)
 }
 
 impl<'a> Kind<'a> for Part {
-    type Product = Handle;
     const SUBJECT: Subject = Subject::Handle;
 
     fn step(machine: &mut Machine<'a, Self>, opcode: u8) -> Result<()> {
@@ -95,15 +94,6 @@ impl<'a> Kind<'a> for Part {
         }))
     }
 
-    fn product(machine: &Machine<'a, Self>, result: Id) -> Result<Handle> {
-        let text = |id| machine.text(id).map(String::from);
-        Ok(match *machine.value(result) {
-            Value::Other(Part::SharedMemory(name, size)) => Handle::SharedMemory { name: text(name)?, size },
-            Value::Other(Part::ShareableList(name)) => Handle::ShareableList { name: text(name)? },
-            ref other => return Err(wrong("a handle", other)),
-        })
-    }
-
     fn describe(&self) -> &'static str {
         match self {
             Part::Dict(_) => "a dict",
@@ -116,6 +106,15 @@ impl<'a> Kind<'a> for Part {
             Part::ShareableList(_) => "a ShareableList",
         }
     }
+}
+
+fn handle(machine: &Machine<'_, Part>, result: Id) -> Result<Handle> {
+    let text = |id| machine.text(id).map(String::from);
+    Ok(match *machine.value(result) {
+        Value::Other(Part::SharedMemory(name, size)) => Handle::SharedMemory { name: text(name)?, size },
+        Value::Other(Part::ShareableList(name)) => Handle::ShareableList { name: text(name)? },
+        ref other => return Err(wrong("a handle", other)),
+    })
 }
 
 impl<'a> Machine<'a, Part> {
