@@ -4,6 +4,7 @@ mod errors;
 mod handles;
 mod lists;
 mod ported;
+mod protocol;
 mod readme;
 mod survival;
 
