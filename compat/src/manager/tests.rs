@@ -499,6 +499,8 @@ mod conversations {
         let strict = Options::default().allow_legacy(false);
         let text = |text: &str| text.as_bytes().to_vec();
         let own = [b"#CHALLENGE#{sha256}" as &[u8], &PEERS].concat();
+        // What goes with a response, in its frame.
+        const OWN_CHALLENGE: usize = 4 + 59;
         for (challenge, options, expected) in [
             (
                 &b"#CHALLENGE#nineteen bytes long"[..],
@@ -532,8 +534,14 @@ mod conversations {
         ] {
             assert_eq!(client_on(challenge, options), Err(expected), "{}", challenge.escape_ascii());
         }
-        assert_eq!(client_on(b"#CHALLENGE#twenty random bytes.", Options::default()).map(|found| found.len()), Ok(16));
-        assert_eq!(client_on(b"#CHALLENGE#{md5}0123456789012345", Options::default()).map(|found| found.len()), Ok(21));
+        assert_eq!(
+            client_on(b"#CHALLENGE#twenty random bytes.", Options::default()).map(|found| found.len()),
+            Ok(16 + OWN_CHALLENGE)
+        );
+        assert_eq!(
+            client_on(b"#CHALLENGE#{md5}0123456789012345", Options::default()).map(|found| found.len()),
+            Ok(21 + OWN_CHALLENGE)
+        );
     }
 
     #[test]
@@ -597,11 +605,11 @@ mod conversations {
     }
 
     #[test]
-    #[should_panic(expected = "61 bytes cannot have been written of 60")]
+    #[should_panic(expected = "124 bytes cannot have been written of 123")]
     fn more_than_is_pending_cannot_be_written() {
         let mut client = ClientConnection::new(&key(), PEERS, Options::default());
         client.receive(&framed(b"#CHALLENGE#{sha384}0123456789abcdef")).unwrap();
-        client.advance_output(61);
+        client.advance_output(124);
     }
 
     proptest! {
