@@ -9,6 +9,16 @@ use crate::sync::Deadline;
 use crate::sync::lock::waiting::Waiting;
 use shmtypes_compat::list::AsValue;
 use shmtypes_compat::{Value, ValueRef};
+use std::time::Duration;
+
+/// How long whoever holds a slot may go on reading it: no legitimate writer is in the way then.
+fn time_left(waiting: Waiting) -> Duration {
+    match waiting {
+        Waiting::Not => Duration::ZERO,
+        Waiting::AtMost(time) => time.unwrap_or(Duration::MAX),
+        Waiting::Until(deadline) => deadline.remaining().unwrap_or(Duration::MAX),
+    }
+}
 
 impl<M: Writable> ShmList<M> {
     /// Stores a value, of whatever kind. Negative indices count from the end.
@@ -54,7 +64,10 @@ impl<M: Writable> ShmList<M> {
     /// Replaces a value by what `change` makes of it. No other writer comes between, so that nothing is lost that others
     /// stored. If `change` panics, nothing is changed.
     ///
-    /// A store into the same slot inside `change` waits for itself, and fails at its deadline.
+    /// A store into the same slot inside `change` waits for itself, and fails at its deadline. Before `change` is called, the value is
+    /// copied; no writer comes between, but a hostile peer can keep the copy from succeeding, and other writers waiting meanwhile:
+    /// for a second at most, and no longer than the [lock timeout](super::ListOptions::lock_timeout). For
+    /// [`update_until`](Self::update_until) it is the deadline, and [`try_update`](Self::try_update) copies only once.
     ///
     /// ```
     /// use shmtypes::ShmList;
@@ -141,7 +154,7 @@ impl<M: Writable> ShmList<M> {
         let change = |position: usize| {
             let slot = self.slot(position)?;
             let turn = Turn::take(slot.lock_word(), waiting)?;
-            let value = slot.get(position)?;
+            let value = slot.within(time_left(waiting)).get(position)?;
             self.words.check_whole()?;
             let changed = change(value);
             let value = Encoded::new(changed.as_value());
@@ -162,8 +175,9 @@ impl<M: Writable> ShmList<M> {
     /// Replaces an integer, if `change` says by what, and returns what was there.
     fn change_int(&self, index: isize, change: impl FnOnce(i64) -> Option<i64>) -> Result<i64> {
         let change = |position: usize| {
-            let slot = self.slot(position)?;
-            let turn = Turn::take(slot.lock_word(), self.patience())?;
+            let waiting = self.patience();
+            let slot = self.slot(position)?.within(time_left(waiting));
+            let turn = Turn::take(slot.lock_word(), waiting)?;
             let Some(int) = slot.glance(position)?.int() else {
                 let found = slot.kind(position)?.name();
                 return Err(Error::new(ErrorKind::WrongKind { index: position, found, expected: "int" }));
@@ -175,5 +189,21 @@ impl<M: Writable> ShmList<M> {
             self.words.whole(Ok(int))
         };
         self.position(index).and_then(change).map_err(|error| self.named(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn who_holds_a_slot_reads_no_longer_than_the_caller_would_wait() {
+        let short = Duration::from_millis(5);
+        assert_eq!(time_left(Waiting::Not), Duration::ZERO);
+        assert_eq!(time_left(Waiting::AtMost(Some(short))), short);
+        assert_eq!(time_left(Waiting::AtMost(None)), Duration::MAX);
+        assert_eq!(time_left(Waiting::Until(Instant::now().into())), Duration::ZERO);
+        assert_eq!(time_left(Waiting::Until(Deadline::NEVER)), Duration::MAX);
     }
 }

@@ -161,6 +161,11 @@ impl Cursor {
         self.position
     }
 
+    /// The truncation that it knows of.
+    pub(super) fn epoch(&self) -> u64 {
+        self.known.epoch()
+    }
+
     /// Whether there was a truncation between the last look and this one.
     pub(super) fn is_before_truncation(&self, now: State) -> bool {
         self.known.epoch() != now.epoch()
