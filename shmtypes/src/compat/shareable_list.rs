@@ -627,4 +627,31 @@ mod tests {
         });
         assert!(wrong.is_err() && reads.get() == 1, "no patience with what does not pass");
     }
+
+    #[test]
+    fn a_segment_of_this_crate_is_named_as_what_it_is() {
+        use crate::sync::SeqCell;
+        use crate::{ShmArray, ShmBox, ShmCell, ShmList, ShmVec};
+        let array = ShmArray::<u64>::create(4).unwrap();
+        let vec = ShmVec::<u64>::create(4).unwrap();
+        let list = ShmList::create([1, 2]).unwrap();
+        let cell = ShmCell::<u64>::create().unwrap();
+        let one = ShmBox::create_from(SeqCell::<u64>::new(1)).unwrap();
+        let named = [array.name(), vec.name(), list.name(), cell.name(), one.name()];
+        for (name, found) in named.into_iter().zip(["ShmArray", "ShmVec", "ShmList", "ShmCell", "ShmBox"]) {
+            let error = ShareableList::open(name).unwrap_err();
+            assert_eq!(*error.kind(), ErrorKind::WrongContainer { found, expected: "ShareableList" });
+            assert!(error.hint().is_some_and(|hint| hint.contains(&format!("open it with `{found}`"))), "{error}");
+            assert_eq!((error.segment(), error.python_exception()), (Some(name), "ValueError"));
+        }
+        // The magic alone, and nothing that makes sense behind it.
+        let damaged = SharedMemory::create(4096).unwrap();
+        damaged.copy_from_slice(0, &MAGIC).unwrap();
+        let error = ShareableList::open(damaged.name()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::WrongContainer { expected: "ShareableList", .. }), "{error}");
+        damaged.copy_from_slice(0, b"anything").unwrap();
+        let error = ShareableList::open(damaged.name()).unwrap_err();
+        damaged.unlink().unwrap();
+        assert!(matches!(error.kind(), ErrorKind::List(_)), "{error}");
+    }
 }

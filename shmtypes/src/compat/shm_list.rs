@@ -2,7 +2,7 @@
 
 use super::{ListError, ShareableList, ShareableListOptions};
 use crate::containers::{ListOptions, ShmList};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::layout::AccessMode;
 
 impl<M: AccessMode> ShmList<M> {
@@ -51,7 +51,7 @@ impl ListOptions {
     /// See [`ShmList::from_shareable_list`].
     ///
     /// # Errors
-    /// As there, and as [`create`](Self::create); [`ErrorKind::TooLarge`] if the list would have more bytes than
+    /// As there, and as [`create`](Self::create); [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the list would have more bytes than
     /// [`max_bytes`](Self::max_bytes) lets it be opened with; [`ListError::Corrupt`] if the slots are larger together than their
     /// block, because a peer moves their bounds.
     pub fn create_from_shareable_list(&self, list: &ShareableList) -> Result<ShmList> {
@@ -104,6 +104,7 @@ impl TryFrom<&ShareableList> for ShmList {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorKind;
     use crate::compat::Value;
     use crate::compat::list::Text;
 

@@ -222,18 +222,21 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
     where
         T: ShmValue,
     {
-        if !self.lease.is_own() {
-            return Err(self.lost());
-        }
-        let elements = &*self.vec.elements;
+        let (elements, lease) = (&*self.vec.elements, &self.lease);
+        // Whether this is a forked child is asked behind the look for room. The other way round the compiler would not keep the
+        // state in a register from one push to the next, and a push would take twice as long.
         let store = |index| {
-            // There is room.
-            let _ = elements.store(index, &value);
+            let is_own = lease.is_own();
+            if is_own {
+                // There is room.
+                let _ = elements.store(index, &value);
+            }
+            is_own
         };
         if publication::append(self.control.state(), &mut self.state, elements.count(), 1, store) {
             elements.check_stored()
         } else {
-            Err(self.full())
+            Err(self.refused())
         }
     }
 
@@ -248,11 +251,14 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
         self.check_process()?;
         let (elements, mut copied) = (&*self.vec.elements, Ok(()));
         // Never fails: there is room, and `take` has seen that the elements stand side by side.
-        let store = |index| copied = elements.copy_in(index, values);
+        let store = |index| {
+            copied = elements.copy_in(index, values);
+            true
+        };
         if publication::append(self.control.state(), &mut self.state, elements.count(), values.len(), store) {
             elements.whole(copied)
         } else {
-            Err(self.full())
+            Err(self.refused())
         }
     }
 
@@ -262,10 +268,14 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
         if self.lease.is_own() { Ok(()) } else { Err(self.lost()) }
     }
 
+    /// Why nothing was appended.
     #[cold]
     #[inline(never)]
-    fn full(&self) -> Error {
-        self.vec.named(Error::new(ErrorKind::Full { capacity: self.capacity() }))
+    fn refused(&self) -> Error {
+        match self.check_process() {
+            Ok(()) => self.vec.named(Error::new(ErrorKind::Full { capacity: self.capacity() })),
+            Err(error) => error,
+        }
     }
 
     #[cold]

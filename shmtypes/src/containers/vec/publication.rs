@@ -75,20 +75,19 @@ pub(super) fn begin<W: OwnStateWord>(word: W, capacity: usize) -> State {
     State::new(found.epoch(), found.len(capacity))
 }
 
-/// Stores `count` elements behind the last one, and then shows them. `false` if there is no room.
+/// Stores `count` elements behind the last one, and then shows them. `false` if there is no room, or if `store` refuses.
 #[inline(always)]
 pub(super) fn append(
     word: impl OwnStateWord,
     state: &mut State,
     capacity: usize,
     count: usize,
-    store: impl FnOnce(usize),
+    store: impl FnOnce(usize) -> bool,
 ) -> bool {
     let len = state.len(capacity);
-    if count > capacity - len {
+    if count > capacity - len || !store(len) {
         return false;
     }
-    store(len);
     // `len + count <= capacity`, so nothing is carried into the epoch.
     state.0 += count as u64;
     // Pairs with the acquire in `look`.
