@@ -84,8 +84,10 @@ pub(super) fn append(
     count: usize,
     store: impl FnOnce(usize) -> bool,
 ) -> bool {
-    let len = state.len(capacity);
-    if count > capacity - len || !store(len) {
+    // Not clamped: a holder's own state never is beyond the capacity, from `begin` on. No overflow: a slice has fewer than 2^63
+    // elements.
+    let len = state.0 & LEN_MASK;
+    if len + count as u64 > capacity as u64 || !store(len as usize) {
         return false;
     }
     // `len + count <= capacity`, so nothing is carried into the epoch.
