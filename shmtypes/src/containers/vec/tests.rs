@@ -206,7 +206,9 @@ fn a_thread_does_not_wait_for_its_own_appender() {
     let (clone, other) = (vec.clone(), ShmVec::<u64>::open(vec.name()).unwrap());
     let mut appender = vec.appender().unwrap();
     for handle in [&vec, &clone] {
-        for outcome in [handle.push(1), handle.appender().map(drop), handle.appender_until(Deadline::NEVER).map(drop)] {
+        for outcome in
+            [handle.push(1), handle.appender().map(drop), handle.appender_until(Duration::from_millis(20)).map(drop)]
+        {
             let error = outcome.unwrap_err();
             assert_eq!((error.kind(), error.segment()), (&ErrorKind::WouldDeadlock, Some(vec.name())));
             assert!(error.to_string().contains("(use the appender that this thread has, or drop it first)"), "{error}");
