@@ -4,7 +4,7 @@ use super::ShmList;
 use super::record::{Encoded, Slot};
 use super::turn::Turn;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::Writable;
+use crate::layout::{AccessMode, Writable};
 use crate::sync::Deadline;
 use crate::sync::lock::waiting::Waiting;
 use shmtypes_compat::list::AsValue;
@@ -20,7 +20,8 @@ fn time_left(waiting: Waiting) -> Duration {
     }
 }
 
-impl<M: Writable> ShmList<M> {
+/// Storing. Needs a handle that may write.
+impl<M: AccessMode> ShmList<M> {
     /// Stores a value, of whatever kind. Negative indices count from the end.
     ///
     /// Waits for other writers of the same slot as long as the [lock timeout](super::ListOptions::lock_timeout) says, and never for
@@ -32,7 +33,10 @@ impl<M: Writable> ShmList<M> {
     /// the slot takes, as [`ErrorKind::List`]; [`ErrorKind::LockTimedOut`], which names the writer that is in the way. Then
     /// nothing was changed.
     #[inline]
-    pub fn set(&self, index: isize, value: impl AsValue) -> Result<()> {
+    pub fn set(&self, index: isize, value: impl AsValue) -> Result<()>
+    where
+        M: Writable,
+    {
         self.put(index, value.as_value(), self.patience())
     }
 
@@ -41,7 +45,10 @@ impl<M: Writable> ShmList<M> {
     /// # Errors
     /// As [`set`](Self::set).
     #[inline]
-    pub fn set_ref(&self, index: isize, value: ValueRef<'_>) -> Result<()> {
+    pub fn set_ref(&self, index: isize, value: ValueRef<'_>) -> Result<()>
+    where
+        M: Writable,
+    {
         self.put(index, value, self.patience())
     }
 
@@ -49,7 +56,10 @@ impl<M: Writable> ShmList<M> {
     ///
     /// # Errors
     /// [`ErrorKind::LockHeld`], and as [`set`](Self::set).
-    pub fn try_set(&self, index: isize, value: impl AsValue) -> Result<()> {
+    pub fn try_set(&self, index: isize, value: impl AsValue) -> Result<()>
+    where
+        M: Writable,
+    {
         self.put(index, value.as_value(), Waiting::Not)
     }
 
@@ -57,7 +67,10 @@ impl<M: Writable> ShmList<M> {
     ///
     /// # Errors
     /// As [`set`](Self::set).
-    pub fn set_until(&self, index: isize, value: impl AsValue, deadline: impl Into<Deadline>) -> Result<()> {
+    pub fn set_until(&self, index: isize, value: impl AsValue, deadline: impl Into<Deadline>) -> Result<()>
+    where
+        M: Writable,
+    {
         self.put(index, value.as_value(), Waiting::Until(deadline.into()))
     }
 
@@ -81,7 +94,10 @@ impl<M: Writable> ShmList<M> {
     ///
     /// # Errors
     /// As [`set`](Self::set) and [`get`](Self::get).
-    pub fn update<V: AsValue>(&self, index: isize, change: impl FnOnce(Value) -> V) -> Result<()> {
+    pub fn update<V: AsValue>(&self, index: isize, change: impl FnOnce(Value) -> V) -> Result<()>
+    where
+        M: Writable,
+    {
         self.change(index, change, self.patience())
     }
 
@@ -89,7 +105,10 @@ impl<M: Writable> ShmList<M> {
     ///
     /// # Errors
     /// [`ErrorKind::LockHeld`], and as [`update`](Self::update).
-    pub fn try_update<V: AsValue>(&self, index: isize, change: impl FnOnce(Value) -> V) -> Result<()> {
+    pub fn try_update<V: AsValue>(&self, index: isize, change: impl FnOnce(Value) -> V) -> Result<()>
+    where
+        M: Writable,
+    {
         self.change(index, change, Waiting::Not)
     }
 
@@ -102,7 +121,10 @@ impl<M: Writable> ShmList<M> {
         index: isize,
         change: impl FnOnce(Value) -> V,
         deadline: impl Into<Deadline>,
-    ) -> Result<()> {
+    ) -> Result<()>
+    where
+        M: Writable,
+    {
         self.change(index, change, Waiting::Until(deadline.into()))
     }
 
@@ -110,7 +132,10 @@ impl<M: Writable> ShmList<M> {
     ///
     /// # Errors
     /// [`ErrorKind::WrongKind`] if the value is no integer (a `bool` is none); else as [`set`](Self::set).
-    pub fn fetch_add(&self, index: isize, summand: i64) -> Result<i64> {
+    pub fn fetch_add(&self, index: isize, summand: i64) -> Result<i64>
+    where
+        M: Writable,
+    {
         self.change_int(index, |int| Some(int.wrapping_add(summand)))
     }
 
@@ -127,7 +152,10 @@ impl<M: Writable> ShmList<M> {
     ///
     /// # Errors
     /// As [`fetch_add`](Self::fetch_add).
-    pub fn compare_exchange(&self, index: isize, current: i64, new: i64) -> Result<Result<i64, i64>> {
+    pub fn compare_exchange(&self, index: isize, current: i64, new: i64) -> Result<Result<i64, i64>>
+    where
+        M: Writable,
+    {
         let found = self.change_int(index, |int| (int == current).then_some(new))?;
         Ok(if found == current { Ok(found) } else { Err(found) })
     }
@@ -138,7 +166,10 @@ impl<M: Writable> ShmList<M> {
     }
 
     #[inline(always)]
-    fn put(&self, index: isize, value: ValueRef<'_>, waiting: Waiting) -> Result<()> {
+    fn put(&self, index: isize, value: ValueRef<'_>, waiting: Waiting) -> Result<()>
+    where
+        M: Writable,
+    {
         let store = |slot: Slot<'_, M>| {
             let value = Encoded::new(value);
             slot.check_fits(&value)?;
@@ -150,7 +181,10 @@ impl<M: Writable> ShmList<M> {
         self.position(index).and_then(|position| self.slot(position)).and_then(store).map_err(|error| self.named(error))
     }
 
-    fn change<V: AsValue>(&self, index: isize, change: impl FnOnce(Value) -> V, waiting: Waiting) -> Result<()> {
+    fn change<V: AsValue>(&self, index: isize, change: impl FnOnce(Value) -> V, waiting: Waiting) -> Result<()>
+    where
+        M: Writable,
+    {
         let change = |position: usize| {
             let slot = self.slot(position)?;
             let turn = Turn::take(slot.lock_word(), waiting)?;
@@ -173,7 +207,10 @@ impl<M: Writable> ShmList<M> {
     }
 
     /// Replaces an integer, if `change` says by what, and returns what was there.
-    fn change_int(&self, index: isize, change: impl FnOnce(i64) -> Option<i64>) -> Result<i64> {
+    fn change_int(&self, index: isize, change: impl FnOnce(i64) -> Option<i64>) -> Result<i64>
+    where
+        M: Writable,
+    {
         let change = |position: usize| {
             let waiting = self.patience();
             let slot = self.slot(position)?.within(time_left(waiting));
