@@ -67,6 +67,20 @@ pub enum ErrorKind {
         /// What the container has.
         expected: Vec<usize>,
     },
+    /// The container exists with another capacity than the call asks for.
+    CapacityMismatch {
+        /// The capacity that was asked for.
+        given: usize,
+        /// The capacity that the container has.
+        found: usize,
+    },
+    /// The list exists with another number of values than the call gives.
+    LengthMismatch {
+        /// How many values were given.
+        given: usize,
+        /// How many values the list has.
+        found: usize,
+    },
     /// The element count times the element size is more than a program can address.
     SizeOverflow {
         /// The number of elements.
@@ -123,6 +137,8 @@ pub enum ErrorKind {
         /// How many elements it can have.
         capacity: usize,
     },
+    /// This thread would wait for itself: it holds already, by the same handle or a clone of it, what only one can hold.
+    WouldDeadlock,
     /// An appender has lost its lease: it is a forked child's copy of its parent's, or a peer overwrote the lease.
     LeaseLost,
     /// The segment has no name, or no descriptor, and the call needs one.
@@ -345,6 +361,9 @@ impl Error {
             | K::InvalidOptions { .. }
             | K::OutOfRange { .. }
             | K::ShapeMismatch { .. }
+            | K::CapacityMismatch { .. }
+            | K::LengthMismatch { .. }
+            | K::WouldDeadlock
             | K::SizeOverflow { .. }
             | K::WrongContainer { .. }
             | K::NeedsLock
@@ -411,6 +430,8 @@ impl Error {
             K::InvalidName { .. }
             | K::InvalidOptions { .. }
             | K::ShapeMismatch { .. }
+            | K::CapacityMismatch { .. }
+            | K::LengthMismatch { .. }
             | K::LayoutMismatch { .. }
             | K::WrongContainer { .. }
             | K::NeedsLock
@@ -421,6 +442,7 @@ impl Error {
             | K::Truncated { .. }
             | K::Corrupt { .. } => "ValueError",
             K::TimedOut { .. } | K::LockTimedOut { .. } => "TimeoutError",
+            K::WouldDeadlock => "RuntimeError",
             _ => "OSError",
         }
     }
@@ -458,6 +480,9 @@ impl Error {
                  needs none"
             }
             K::Full { .. } => "truncate it, or create it with a greater capacity: containers do not grow",
+            K::CapacityMismatch { .. } => "attach with `open`, which takes any capacity, or use another name",
+            K::LengthMismatch { .. } => "attach with `open`, which takes any number of values, or use another name",
+            K::WouldDeadlock => "use the appender that this thread has, or drop it first",
             K::LeaseLost => "take an appender of this process's own; a parent's does nothing for its forked child",
             K::Unnamed => "named segments keep no descriptor; create it with `unnamed()` to share it by descriptor",
             K::NotASegment { .. } => "another program uses this name; choose another one",
@@ -543,6 +568,8 @@ impl From<Error> for std::io::Error {
             | ErrorKind::InvalidOptions { .. }
             | ErrorKind::OutOfRange { .. }
             | ErrorKind::ShapeMismatch { .. }
+            | ErrorKind::CapacityMismatch { .. }
+            | ErrorKind::LengthMismatch { .. }
             | ErrorKind::WrongKind { .. }
             | ErrorKind::SizeOverflow { .. } => Io::InvalidInput,
             ErrorKind::List(
@@ -565,6 +592,7 @@ impl From<Error> for std::io::Error {
             | ErrorKind::OwnerDied
             | ErrorKind::Poisoned => Io::ResourceBusy,
             ErrorKind::TimedOut { .. } | ErrorKind::LockTimedOut { .. } => Io::TimedOut,
+            ErrorKind::WouldDeadlock => Io::Deadlock,
             ErrorKind::Os { errno, .. } => std::io::Error::from_raw_os_error(*errno).kind(),
             _ => Io::InvalidData,
         };

@@ -13,6 +13,8 @@ impl fmt::Display for ErrorKind {
             Self::ShapeMismatch { given, expected } => {
                 write!(f, "shape {given:?} does not fit shape {expected:?}")
             }
+            Self::CapacityMismatch { given, found } => write!(f, "it has room for {found} elements, not {given}"),
+            Self::LengthMismatch { given, found } => write!(f, "it is a list of {found} values, not {given}"),
             Self::SizeOverflow { elements, element_size } => {
                 write!(f, "{elements} elements of {element_size} bytes are more than can be addressed")
             }
@@ -32,6 +34,7 @@ impl fmt::Display for ErrorKind {
             Self::LockHeld { slot, pid } => write!(f, "the lock is held, by slot {slot} (process {pid})"),
             Self::SlotsExhausted { slots } => write!(f, "all of its {slots} participant slots are taken"),
             Self::Full { capacity } => write!(f, "it is full: there is room for {capacity} elements altogether"),
+            Self::WouldDeadlock => f.write_str("this thread already holds what it would wait for"),
             Self::LeaseLost => f.write_str("this appender no longer holds its lease"),
             Self::Unnamed => f.write_str("the segment has no descriptor to share"),
             Self::NotASegment { found } => write!(f, "not a shmtypes segment but {found}"),

@@ -37,6 +37,7 @@ mod record;
 mod table;
 
 pub(crate) use identity::Identity;
+pub(crate) use record::Presence;
 pub(crate) use table::SlotRecord;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -127,6 +128,27 @@ impl Participant {
             Some(identity) => Ok(identity),
             None => self.register(),
         }
+    }
+
+    /// Whether this process still is `identity`, for whoever asks often.
+    #[inline(always)]
+    pub(crate) fn presence(&self, identity: Identity) -> Presence<'_> {
+        self.record.presence(identity)
+    }
+
+    /// Remembers that this thread has the segment's lease, of which a segment has one.
+    pub(crate) fn note_lease(&self) {
+        self.record.note_lease();
+    }
+
+    /// Forgets it. To be called before the lease is let go of, by the thread and the process that have it.
+    pub(crate) fn forget_lease(&self) {
+        self.record.forget_lease();
+    }
+
+    /// Whether this thread has the lease, and would wait for itself.
+    pub(crate) fn has_lease(&self) -> bool {
+        self.record.has_lease()
     }
 
     /// Takes a slot in a forked child, unless another thread does.
