@@ -1,14 +1,15 @@
 //! A value that one participant at a time may use.
 #![allow(unsafe_code, reason = "implements the unsafe layout traits, and projects to the parts of the type")]
 
-use super::Deadline;
 use super::lock::error::{LockError, LockResult};
 use super::lock::exclusive;
 use super::lock::hold::{self, Hold};
 use super::lock::waiting::Waiting;
 use super::lock::word::{Found, POISONED, Wake};
+use super::{Deadline, InSegment, LockGuard};
 use crate::error::Result;
 use crate::layout::{AccessMode, Guard, ReadWrite, Schema, ShmLayout, ShmRef, ShmValue, ShmView, ShmZero, Writable};
+use crate::participants::Participant;
 use core::fmt;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -181,7 +182,11 @@ impl<T: ShmLayout, M: Writable> MutexGuard<'_, T, M> {
     where
         T: ShmValue,
     {
-        self.mutex.value().try_get_while(|| hold::check_whole(self.mutex.participant()))
+        let participant = self.mutex.participant();
+        self.mutex
+            .value()
+            .try_get_while(|| hold::check_whole(participant))
+            .map_err(|error| hold::named(participant, error))
     }
 
     /// Copies a value in.
@@ -236,6 +241,13 @@ impl<T: ShmLayout, M: Writable> Drop for MutexGuard<'_, T, M> {
         }
     }
 }
+
+impl<T: ShmLayout, M: Writable> InSegment for MutexGuard<'_, T, M> {
+    fn segment(&self) -> Option<&str> {
+        self.mutex.participant().map(Participant::segment)
+    }
+}
+impl<T: ShmLayout, M: Writable> LockGuard for MutexGuard<'_, T, M> {}
 
 impl<T: ShmLayout, M: Writable> fmt::Debug for MutexGuard<'_, T, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,12 +1,12 @@
 //! A value that many may read, or one may write.
 #![allow(unsafe_code, reason = "implements the unsafe layout traits, and projects to the parts of the type")]
 
-use super::Deadline;
 use super::lock::error::{LockError, LockResult};
 use super::lock::hold::{self, Hold};
 use super::lock::shared::{self, Words};
 use super::lock::waiting::Waiting;
 use super::lock::word::{DIED, POISONED};
+use super::{Deadline, InSegment, LockGuard};
 use crate::error::Result;
 use crate::layout::{
     AccessMode, Guard, READERS, ReadOnly, ReadWrite, Schema, ShmLayout, ShmRef, ShmValue, ShmView, ShmZero, Writable,
@@ -263,7 +263,11 @@ impl<T: ShmLayout, M: Writable> RwLockReadGuard<'_, T, M> {
     where
         T: ShmValue,
     {
-        self.lock.value().try_get_while(|| hold::check_whole(self.lock.participant()))
+        let participant = self.lock.participant();
+        self.lock
+            .value()
+            .try_get_while(|| hold::check_whole(participant))
+            .map_err(|error| hold::named(participant, error))
     }
 
     /// The view of the value, from which its fields are reached.
@@ -305,7 +309,11 @@ impl<T: ShmLayout, M: Writable> RwLockWriteGuard<'_, T, M> {
     where
         T: ShmValue,
     {
-        self.lock.value().try_get_while(|| hold::check_whole(self.lock.participant()))
+        let participant = self.lock.participant();
+        self.lock
+            .value()
+            .try_get_while(|| hold::check_whole(participant))
+            .map_err(|error| hold::named(participant, error))
     }
 
     /// Copies a value in.
@@ -360,6 +368,20 @@ impl<T: ShmLayout, M: Writable> Drop for RwLockWriteGuard<'_, T, M> {
         }
     }
 }
+
+impl<T: ShmLayout, M: Writable> InSegment for RwLockReadGuard<'_, T, M> {
+    fn segment(&self) -> Option<&str> {
+        self.lock.participant().map(Participant::segment)
+    }
+}
+impl<T: ShmLayout, M: Writable> LockGuard for RwLockReadGuard<'_, T, M> {}
+
+impl<T: ShmLayout, M: Writable> InSegment for RwLockWriteGuard<'_, T, M> {
+    fn segment(&self) -> Option<&str> {
+        self.lock.participant().map(Participant::segment)
+    }
+}
+impl<T: ShmLayout, M: Writable> LockGuard for RwLockWriteGuard<'_, T, M> {}
 
 impl<T: ShmLayout, M: Writable> fmt::Debug for RwLockReadGuard<'_, T, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -59,6 +59,15 @@ pub(crate) fn check_whole(participant: Option<&Participant>) -> Result<(), Error
     participant.map_or(Ok(()), Participant::check_whole)
 }
 
+/// Names the segment, where the view of a lock knows it.
+#[cold]
+pub(crate) fn named(participant: Option<&Participant>, error: Error) -> Error {
+    match participant {
+        Some(participant) => error.in_segment(participant.segment()),
+        None => error,
+    }
+}
+
 /// This process's part in the locks of the segment that a view belongs to.
 #[inline(always)]
 pub(crate) fn participant(participant: Option<&Participant>) -> Result<(&Participant, Identity), Error> {
