@@ -53,7 +53,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 /// after the segment's [lock timeout](crate::BoxOptions::lock_timeout) or at their own deadline. So does a thread that ended
 /// without dropping its guard, and a process whose peer scribbles on the lock.
 ///
-/// A lock taken before a `fork` stays the parent's; the child's copy of the guard does nothing when it is dropped. A signal handler
+/// A lock taken before a `fork` stays the parent's; the child's copy of the guard does nothing when it is dropped, and its `update`
+/// fails. Its `set` and its view still write, into what the parent has locked: they have no error to return. A signal handler
 /// that forks may do so at any time, but its child must not return from the handler into a call of this library: it would
 /// finish that call in its parent's name.
 ///
@@ -201,7 +202,8 @@ impl<T: ShmLayout, M: Writable> MutexGuard<'_, T, M> {
     /// Copies the value out, lets `change` work on the copy, and copies it back. If `change` panics, nothing is changed.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// As [`get`](Self::get), and [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for the copy of the guard in a forked
+    /// child, which does not hold the lock.
     #[inline]
     pub fn update<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> Result<R>
     where
@@ -209,8 +211,12 @@ impl<T: ShmLayout, M: Writable> MutexGuard<'_, T, M> {
     {
         let mut value = self.get()?;
         let result = change(&mut value);
+        let participant = self.mutex.participant();
+        if self.hold.holder(participant).is_none() {
+            return Err(hold::named(participant, hold::not_the_child_s()));
+        }
         self.set(value);
-        hold::check_whole(self.mutex.participant())?;
+        hold::check_whole(participant)?;
         Ok(result)
     }
 

@@ -42,6 +42,11 @@ const COUNTS: usize = READERS;
 /// all of them. A writer that waits goes before readers that come later. So a thread that holds the lock for reading must
 /// not take it once more.
 ///
+/// What is locked for reading is reached by a view that only reads: no atomic inside can be changed, no [mutex](super::ShmMutex) taken and
+/// no [cell](super::SeqCell) stored into, although each of them would allow it. A reader that repairs nothing and changes nothing can be killed at
+/// any instruction, and nobody needs to be told; a mutex inside would bring back deaths that somebody has to hear of, to those who only read.
+/// What many change while others read stands beside the lock: another field of the struct that has the lock as a field.
+///
 /// Reading changes the lock, so that a handle that was opened read-only cannot: a [`SeqCell`](crate::sync::SeqCell) can be
 /// read by those.
 ///
@@ -270,7 +275,8 @@ impl<T: ShmLayout, M: Writable> RwLockReadGuard<'_, T, M> {
             .map_err(|error| hold::named(participant, error))
     }
 
-    /// The view of the value, from which its fields are reached.
+    /// The view of the value, from which its fields are reached: for reading, also what is an atomic or a lock, see
+    /// [`ShmRwLock`].
     #[inline]
     pub fn view(&self) -> T::View<'_, ReadOnly> {
         T::View::from_place(self.lock.value().read_only())
@@ -328,7 +334,7 @@ impl<T: ShmLayout, M: Writable> RwLockWriteGuard<'_, T, M> {
     /// Copies the value out, lets `change` work on the copy, and copies it back. If `change` panics, nothing is changed.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// As [`MutexGuard::update`](super::MutexGuard::update).
     #[inline]
     pub fn update<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> Result<R>
     where
@@ -336,8 +342,12 @@ impl<T: ShmLayout, M: Writable> RwLockWriteGuard<'_, T, M> {
     {
         let mut value = self.get()?;
         let result = change(&mut value);
+        let participant = self.lock.participant();
+        if self.hold.holder(participant).is_none() {
+            return Err(hold::named(participant, hold::not_the_child_s()));
+        }
         self.set(value);
-        hold::check_whole(self.lock.participant())?;
+        hold::check_whole(participant)?;
         Ok(result)
     }
 
