@@ -18,8 +18,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 /// [`ShmBox`](crate::ShmBox) holds, reached through its view.
 ///
 /// ```
-/// use shmtypes::sync::ShmMutex;
-/// use shmtypes::{ShmBox, ShmLayout};
+/// use shmtypes::{ShmBox, ShmLayout, ShmMutex};
 ///
 /// #[derive(ShmLayout, Clone, Copy, Debug, PartialEq)]
 /// #[repr(C)]

@@ -23,8 +23,7 @@ const COUNTS: usize = READERS;
 /// or what a [`ShmBox`](crate::ShmBox) holds, reached through its view.
 ///
 /// ```
-/// use shmtypes::ShmBox;
-/// use shmtypes::sync::ShmRwLock;
+/// use shmtypes::{ShmBox, ShmRwLock};
 ///
 /// let limits = ShmBox::create_from(ShmRwLock::new([10_u32, 20, 30]))?;
 /// limits.view().write()?.update(|limits| limits.reverse())?;

@@ -41,8 +41,7 @@ use protocol::{Buffers, BuffersMut};
 /// [`ShmCell`](crate::ShmCell) holds, reached through its view.
 ///
 /// ```
-/// use shmtypes::sync::SeqCell;
-/// use shmtypes::{ShmBox, ShmLayout};
+/// use shmtypes::{SeqCell, ShmBox, ShmLayout};
 ///
 /// #[derive(ShmLayout, Clone, Copy, Debug, PartialEq)]
 /// #[repr(C)]
