@@ -1,7 +1,7 @@
 //! Cells as containers, on whatever plays the operating system.
 #![allow(unsafe_code, reason = "scribbles on a cell")]
 
-use crate::access::atomic::with;
+use crate::access::{self, atomic::with};
 use crate::{Container, Detached, ErrorKind, Persist, ReadOnly, ShmBox, ShmCell, ShmLayout, inspect, unlink};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -142,12 +142,16 @@ fn a_value_comes_with_its_version_and_a_wait_from_there_misses_nothing() {
     assert_eq!(cell.view().load_versioned().unwrap(), (last, last));
 }
 
-/// Overwrites the cell, but for the lock, with words.
+/// Overwrites the count, the versions and the values with words, each in accesses of the size that it always has.
 fn scribble(cell: &ShmCell<NonZeroU32>, word: u64) {
-    let place = cell.view().as_ptr().cast::<AtomicU64>();
-    for index in 1..size_of::<crate::SeqCell<NonZeroU32>>() / 8 {
+    let place = cell.view().as_ptr().cast::<u64>();
+    for index in [1, 3, 5, 7, 9] {
         // SAFETY: inside the cell, which is aligned to eight bytes.
-        unsafe { with(place.wrapping_add(index), |place| place.store(word, Ordering::Relaxed)) };
+        unsafe { with(place.wrapping_add(index).cast::<AtomicU64>(), |place| place.store(word, Ordering::Relaxed)) };
+    }
+    for index in [4, 6, 8, 10] {
+        // SAFETY: as above.
+        unsafe { access::store(place.wrapping_add(index).cast::<u32>(), &(word as u32)) };
     }
 }
 
