@@ -15,6 +15,7 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
+    /// The name; empty for a segment that has none.
     segment: Option<String>,
     /// In place of the kind's.
     hint: Option<&'static str>,
@@ -124,6 +125,8 @@ pub enum ErrorKind {
         slot: u32,
         /// Its process, as its own process id namespace knows it; 0 if unknown.
         pid: u32,
+        /// Whether that is this process, by its own word: another thread of it, another handle, or an earlier guard.
+        is_own: bool,
     },
     /// A call that does not wait found the lock held.
     LockHeld {
@@ -131,6 +134,8 @@ pub enum ErrorKind {
         slot: u32,
         /// Its process, as its own process id namespace knows it; 0 if unknown.
         pid: u32,
+        /// Whether that is this process, by its own word: another thread of it, another handle, or an earlier guard.
+        is_own: bool,
     },
     /// A container of fixed capacity has no room for what was to be appended.
     Full {
@@ -311,6 +316,13 @@ impl Error {
         self
     }
 
+    /// The same for who knows the segment: an empty name says that it has none.
+    #[cold]
+    pub(crate) fn in_segment(mut self, name: &str) -> Self {
+        self.0.segment.get_or_insert_with(|| name.to_owned());
+        self
+    }
+
     /// Says what to do in place of what its kind says.
     #[cold]
     pub(crate) fn with_hint(mut self, hint: &'static str) -> Self {
@@ -336,10 +348,10 @@ impl Error {
         &self.0.kind
     }
 
-    /// The name of the segment that the error is about, if it is about one.
+    /// The name of the segment that the error is about, if it is about one that has a name.
     #[must_use]
     pub fn segment(&self) -> Option<&str> {
-        self.0.segment.as_deref()
+        self.0.segment.as_deref().filter(|name| !name.is_empty())
     }
 
     /// Whose fault it is.
@@ -472,6 +484,10 @@ impl Error {
             K::OwnerDied | K::Poisoned => {
                 "repair it: the error of `lock` or `write` has the guard, whose `recover` says that all is well"
             }
+            K::LockTimedOut { is_own: true, .. } | K::LockHeld { is_own: true, .. } => {
+                "drop the guard that this thread or another one has; a lock cannot be taken twice, and none for reading be made one for \
+                 writing"
+            }
             K::LockTimedOut { .. } | K::LockHeld { .. } => {
                 "is that process stopped, or does it hold the lock for long? Nothing is taken from a live one"
             }
@@ -523,8 +539,11 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(segment) = self.segment() {
-            write!(f, "{segment:?}")?;
+        if let Some(segment) = &self.0.segment {
+            match segment.as_str() {
+                "" => f.write_str("an unnamed segment")?,
+                name => write!(f, "{name:?}")?,
+            }
             let joined = matches!(self.0.kind, ErrorKind::LayoutMismatch { .. });
             f.write_str(if joined { " " } else { ": " })?;
         }

@@ -28,10 +28,14 @@ impl fmt::Display for ErrorKind {
             Self::NotLocked => f.write_str("this array has no lock that every access takes"),
             Self::OwnerDied => f.write_str("the last holder of the lock died in the middle of something"),
             Self::Poisoned => f.write_str("the lock is poisoned: a holder died or panicked"),
-            Self::LockTimedOut { slot, pid } => {
-                write!(f, "the lock did not become free before the deadline: slot {slot} (process {pid}) holds it")
+            Self::LockTimedOut { slot, pid, is_own } => {
+                f.write_str("the lock did not become free before the deadline: it is held by ")?;
+                holder(f, *slot, *pid, *is_own)
             }
-            Self::LockHeld { slot, pid } => write!(f, "the lock is held, by slot {slot} (process {pid})"),
+            Self::LockHeld { slot, pid, is_own } => {
+                f.write_str("the lock is held by ")?;
+                holder(f, *slot, *pid, *is_own)
+            }
             Self::SlotsExhausted { slots } => write!(f, "all of its {slots} participant slots are taken"),
             Self::Full { capacity } => write!(f, "it is full: there is room for {capacity} elements altogether"),
             Self::WouldDeadlock => f.write_str("this thread already holds what it would wait for"),
@@ -95,4 +99,11 @@ impl fmt::Display for ErrorKind {
             }
         }
     }
+}
+
+fn holder(f: &mut fmt::Formatter<'_>, slot: u32, pid: u32, is_own: bool) -> fmt::Result {
+    if is_own {
+        f.write_str("this process (another thread, another handle, or an earlier guard), ")?;
+    }
+    write!(f, "slot {slot} (process {pid})")
 }

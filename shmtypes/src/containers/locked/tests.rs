@@ -80,7 +80,7 @@ fn one_writer_or_many_readers_of_either_kind() {
     drop(other);
     held_by(one.try_write(), 1);
     let refused = one.write_until(Instant::now()).unwrap_err();
-    assert!(matches!(refused, LockError::TimedOut(holder) if holder.slot == 1), "{refused:?}");
+    assert!(matches!(refused, LockError::TimedOut(ref holder) if holder.slot == 1), "{refused:?}");
     drop(slice);
 
     let writer = one.try_write().unwrap();
