@@ -202,6 +202,6 @@ pub fn message_bytes(bytes: &[u8]) {
 
 /// Those of a pickle that is short enough to try them all.
 fn beginnings(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let tried = if bytes.len() <= 300 { bytes.len() } else { 0 };
+    let tried = if bytes.len() <= 80 { bytes.len() } else { 0 };
     (0..tried).map(|end| &bytes[..end])
 }

@@ -94,7 +94,7 @@ pub const MAX_REPLY_BYTES: usize = 16 << 20;
 /// ```
 pub const MAX_REQUEST_OBJECTS: usize = 4096;
 
-/// The greatest number of objects in a reply.
+/// The greatest number of objects in a reply. Each takes some hundred bytes of memory while the reply is read.
 ///
 /// ```
 /// use shmtypes_compat::manager::{EncodeError, MAX_REPLY_OBJECTS, Reply};

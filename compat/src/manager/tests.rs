@@ -139,7 +139,10 @@ mod messages {
             let reply = match (row["names"].as_u64(), row["text"].as_u64()) {
                 (Some(count), _) => Reply::names((0..count).map(|number| format!("psm_{number:08x}"))),
                 (_, Some(length)) => Reply::Traceback("t".repeat(length as usize)),
-                _ => panic!("{row}"),
+                _ => {
+                    let text = |letter: &str| Object::Str(letter.repeat(row["pair"].as_u64().unwrap() as usize));
+                    Reply::Return(Object::Tuple(vec![text("t"), text("u")]))
+                }
             };
             let pickle = reply.encode().unwrap();
             assert_eq!(Reply::parse(&pickle).as_ref(), Ok(&reply), "{row}");
@@ -431,6 +434,26 @@ mod conversations {
         assert!(server.is_closing());
         assert_eq!(server.reply(&Reply::none()), Err(EncodeError::NoRequest));
         assert_eq!(server.receive_end(), Ok(()));
+    }
+
+    #[test]
+    fn only_the_welcome_is_a_welcome() {
+        let mut client = ClientConnection::new(&key(), PEERS, Options::default());
+        client.receive(&framed(b"#CHALLENGE#twenty random bytes.")).unwrap();
+        let error = client.receive(&framed(b"#WELCOME?")).unwrap_err();
+        let expected = HandshakeError::UnexpectedMessage { expected: "a welcome", found: b"#WELCOME?".to_vec() };
+        assert_eq!(error, expected.into());
+    }
+
+    #[test]
+    fn behind_the_handshake_other_limits_hold() {
+        let request = Request::TrackSegment("x".repeat(MAX_REQUEST_BYTES - 100));
+        let stream = whole_conversation(&request.encode().unwrap());
+        assert_eq!(server(Options::default()).receive(&stream), Ok(Some(request.clone())));
+        let length = request.encode().unwrap().len();
+        assert_eq!(server(Options::default().limit(length)).receive(&stream), Ok(Some(request)));
+        let error = FrameError::TooLong { bytes: length as u64, limit: length - 1 };
+        assert_eq!(server(Options::default().limit(length - 1)).receive(&stream), Err(error.into()));
     }
 
     #[test]
