@@ -1,11 +1,14 @@
 //! The other process of the integration tests: does what its arguments say and reports by lines.
 
+use shmtypes::manager::SharedMemoryManager;
 use shmtypes::{ArrayOptions, ShmArray, Trust};
 use std::io::stdin;
 use std::path::Path;
 use std::time::Duration;
 
 fn main() {
+    // In a process that was started as a manager this is the end of `main`.
+    shmtypes::manager::init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
@@ -42,8 +45,17 @@ fn main() {
             Ok(array) => println!("attached {}", array.len()),
             Err(error) => println!("{error}"),
         },
+        ["manage"] => manage(),
         other => panic!("unknown arguments {other:?}"),
     }
+}
+
+/// Starts a manager of its own, and ends it.
+fn manage() {
+    let manager = SharedMemoryManager::start().expect("start");
+    let list = manager.shareable_list(&[0; 10]).expect("a list");
+    println!("{}", list.name());
+    manager.shutdown().expect("shut down");
 }
 
 /// Says element 0 each time that it has been told of a change, until it is `last`. Needs no write access.
