@@ -12,6 +12,7 @@
 //! 3. A peer that cannot be run is a row that says so.
 //! 4. The measuring process is a child. Its parent removes what it leaves in /dev/shm, however it ends.
 
+mod answerer;
 mod appender;
 mod contest;
 mod echo;
@@ -33,11 +34,14 @@ use std::process::ExitCode;
 type Fallible<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
+    // The managers that are measured are this program, started again.
+    shmtypes::manager::init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments.as_slice() {
         [helper::HOLD, name, count] => helper::hold(name, count),
         [helper::DESCRIPTORS] => helper::many_segments(),
+        [answerer::ANSWER, path] => answerer::answer(path),
         [appender::APPEND, name, count] => appender::append(name, count),
         [contest::CONTEND, name] => contest::contend(name),
         [echo::ECHO, kind, name] => echo::answer(kind, name),

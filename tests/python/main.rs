@@ -5,6 +5,7 @@ mod handles;
 mod lists;
 mod manager;
 mod ported;
+mod protocol;
 mod readme;
 mod survival;
 

@@ -4,6 +4,7 @@ pub mod cells;
 pub mod folder;
 pub mod life;
 pub mod locks;
+pub mod manager_props;
 pub mod peer;
 pub mod props;
 pub mod python;

@@ -11,6 +11,7 @@ mod fill;
 mod list;
 mod lock;
 mod locked;
+mod manager;
 mod numeric;
 mod pages;
 mod shm_list;
@@ -42,6 +43,7 @@ pub(crate) const ALL: &[(&str, Group)] = &[
     ("vec", vec::measure),
     ("lock", lock::measure),
     ("locked", locked::measure),
+    ("manager", manager::measure),
 ];
 
 /// Those that run only if they are asked for: they take long, and are no measurements.

@@ -312,8 +312,8 @@ impl ClientConnection {
     ///
     /// let mut client = ClientConnection::new(&AuthKey::new(b"sekrit"), [7; 40], Options::default());
     /// client.receive(b"\0\0\0\x1f#CHALLENGE#twenty random bytes.")?;
-    /// // The digest of Python up to 3.11.
-    /// assert_eq!(client.pending_output().len(), 4 + 16);
+    /// // The digest of Python up to 3.11, and a challenge of its own.
+    /// assert_eq!(client.pending_output().len(), 4 + 16 + 4 + 59);
     /// # Ok::<(), shmtypes_compat::manager::ConnectionError>(())
     /// ```
     #[must_use]

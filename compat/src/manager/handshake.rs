@@ -11,6 +11,9 @@
 //!    |  <-----  "#WELCOME#", or "#FAILURE#" and the end       |
 //! ```
 //!
+//! A client of this crate does not wait for the welcome: its challenge goes with its response, and the server finds it when it
+//! looks for it.
+//!
 //! Each line is a [frame](super::frame) of at most [`MAX_AUTH_FRAME`](super::MAX_AUTH_FRAME) bytes. This is CPython 3.13,
 //! Lib/multiprocessing/connection.py: `deliver_challenge`, `answer_challenge`, `_create_response`, `_verify_challenge`; the
 //! order is that of `managers.py`, `Server._handle_request`, and of `connection.py`, `Client`. A server answers nothing before the client
@@ -207,14 +210,15 @@ impl Handshake {
                     return Err(HandshakeError::Reflected);
                 }
                 send(&respond(&self.key, message, self.allow_legacy)?);
+                if self.side == Side::Client {
+                    // With the response, not after the welcome: the server reads it then all the same, and is woken once less.
+                    self.deliver(send);
+                }
                 Awaited::Welcome
             }
             Awaited::Welcome if payload == WELCOME => match self.side {
                 Side::Server => Awaited::Nothing,
-                Side::Client => {
-                    self.deliver(send);
-                    Awaited::Response
-                }
+                Side::Client => Awaited::Response,
             },
             Awaited::Response => {
                 verify(&self.key, &self.message, payload, self.allow_legacy)?;

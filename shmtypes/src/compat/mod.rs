@@ -20,7 +20,8 @@
 //! | [`NdArray`] | `np.ndarray(shape, dtype, buffer=shm.buf)` | a block as an array |
 //! | [`ResourceTracker`] | `resource_tracker` | who removes names that a Python process left behind |
 //!
-//! The formats themselves are the codecs of [`list`], [`pickle`], [`name`] and [`tracker`]: pure functions on bytes.
+//! The formats themselves are the codecs of [`list`], [`pickle`], [`name`] and [`tracker`]: pure functions on bytes. So is
+//! [`manager`], the protocol of `SharedMemoryManager`.
 //!
 //! # Who removes a block
 //!
@@ -49,6 +50,6 @@ pub use nd_array::{NdArray, NdArrayOptions, Order};
 pub use shareable_list::{ListIter, ShareableList, ShareableListOptions};
 pub use shared_memory::{Rename, SharedMemory, SharedMemoryOptions};
 pub use shmtypes_compat::{
-    Dialect, Handle, List, ListError, Value, ValueRef, list, memory, name, pickle, repr, tracker, value,
+    Dialect, Handle, List, ListError, Value, ValueRef, list, manager, memory, name, pickle, repr, tracker, value,
 };
 pub use tracker_client::ResourceTracker;

@@ -26,6 +26,8 @@ pub(super) struct Authenticated<'a> {
     stream: Stream,
     connection: ClientConnection,
     deadline: Instant,
+    /// When the socket was last told how long to wait.
+    told: Option<Instant>,
 }
 
 impl Peer {
@@ -34,7 +36,7 @@ impl Peer {
         let deadline = Instant::now() + self.timeout;
         let stream = Stream::connect(&self.address, deadline).map_err(|error| self.unreachable(error))?;
         let connection = ClientConnection::new(&self.key, nonce()?, self.options);
-        let mut authenticated = Authenticated { peer: self, stream, connection, deadline };
+        let mut authenticated = Authenticated { peer: self, stream, connection, deadline, told: None };
         while !authenticated.connection.is_authenticated() {
             authenticated.step()?;
         }
@@ -78,7 +80,6 @@ impl Peer {
 impl Authenticated<'_> {
     /// Sends the one request that this connection is for, and gives what the manager returns.
     pub(super) fn call(mut self, request: &Request) -> Result<Object> {
-        self.deadline = Instant::now() + self.peer.timeout;
         self.connection.request(request).map_err(|error| too_long(&error))?;
         loop {
             match self.step()? {
@@ -95,34 +96,46 @@ impl Authenticated<'_> {
         }
     }
 
+    /// Lets the socket wait until the deadline, or an eighth of the time longer, which spares it most of being told.
+    fn set_deadline(&mut self) -> Result<()> {
+        let now = Instant::now();
+        if now >= self.deadline {
+            return Err(self.peer.lost(io::ErrorKind::TimedOut.into()));
+        }
+        if self.told.is_none_or(|told| now - told > self.peer.timeout / 8) {
+            self.stream.set_deadline(self.deadline).map_err(|error| self.peer.lost(error))?;
+            self.told = Some(now);
+        }
+        Ok(())
+    }
+
     /// Writes what there is to write, and reads once.
     fn step(&mut self) -> Result<Option<Reply>> {
-        let Self { peer, stream, connection, deadline } = self;
-        while !connection.pending_output().is_empty() {
-            stream.set_deadline(*deadline).map_err(|error| peer.lost(error))?;
-            match stream.write(connection.pending_output()) {
-                Ok(count) => connection.advance_output(count),
+        while !self.connection.pending_output().is_empty() {
+            self.set_deadline()?;
+            match self.stream.write(self.connection.pending_output()) {
+                Ok(count) => self.connection.advance_output(count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // The manager may have hung up because it refuses the key, and said so: that is read below.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
-                Err(error) => return Err(peer.lost(error)),
+                Err(error) => return Err(self.peer.lost(error)),
             }
-        }
-        if connection.is_authenticated() && connection.is_closing() {
-            return Ok(None);
         }
         let mut buffer = [0; 8 << 10];
         let count = loop {
-            stream.set_deadline(*deadline).map_err(|error| peer.lost(error))?;
-            match stream.read(&mut buffer) {
+            self.set_deadline()?;
+            match self.stream.read(&mut buffer) {
                 Ok(count) => break count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(peer.lost(error)),
+                Err(error) => return Err(self.peer.lost(error)),
             }
         };
-        let received =
-            if count == 0 { connection.receive_end().map(|()| None) } else { connection.receive(&buffer[..count]) };
-        received.map_err(|error| peer.misunderstood(error))
+        let received = if count == 0 {
+            self.connection.receive_end().map(|()| None)
+        } else {
+            self.connection.receive(&buffer[..count])
+        };
+        received.map_err(|error| self.peer.misunderstood(error))
     }
 }
 

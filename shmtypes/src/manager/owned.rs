@@ -145,7 +145,7 @@ impl Owned {
     fn release(&mut self, name: &str) -> Result<()> {
         let name = file_name(name)?;
         let Some(thing) = self.things.get(&name) else { return Err(Error::new(ErrorKind::NotFound)) };
-        match remove_claimed(&self.directory.join(&name), thing.id, None)? {
+        match remove_claimed(&self.directory.join(&name), thing.id)? {
             Detached::Removed | Detached::NameGone => {
                 self.forget(&name);
                 Ok(())

@@ -21,7 +21,7 @@ use super::server::failure;
 use super::socket::remaining;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::SegmentDirectory;
-use crate::sys;
+use crate::sys::{self, Patience};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -250,7 +250,7 @@ fn send_start(
     let sent = sys::send_with_descriptor(control.as_fd(), &message, own_process)?;
     let mut rest = &message[sent..];
     while !rest.is_empty() {
-        rest = &rest[sys::send(control.as_fd(), rest)?..];
+        rest = &rest[sys::send(control.as_fd(), rest, Patience::Waits)?..];
     }
     Ok(())
 }
@@ -340,7 +340,7 @@ fn serve_owner() -> Result<()> {
             frame::encode(&payload, &mut message);
         }
         // If the owner has ended meanwhile, that is found out next.
-        let _ = sys::send(control.as_fd(), &message);
+        let _ = sys::send(control.as_fd(), &message, Patience::Waits);
     };
     let mut served = false;
     let result = options.serve_until(&key, None, ends, |started: &Started<'_>| {

@@ -121,14 +121,14 @@ impl Server<'_> {
         })
     }
 
-    /// Takes the clients that are waiting.
+    /// Takes a client that is waiting. Of those behind it, `poll` tells again.
     fn accept(&self, clients: &mut Vec<Client>) -> Result<Accepted> {
         loop {
             match self.listener.accept() {
                 Ok(stream) => {
                     if clients.len() >= MOST_CLIENTS && !evict(clients) {
                         // All of them have proved the key; this one has not.
-                        continue;
+                        return Ok(Accepted::All);
                     }
                     let connection = ServerConnection::new(self.key, nonce()?, self.options);
                     let mut client = Client { stream, connection, deadline: Instant::now() + HANDSHAKE_PATIENCE };
@@ -136,6 +136,7 @@ impl Server<'_> {
                     if write(&mut client) == After::Stays {
                         clients.push(client);
                     }
+                    return Ok(Accepted::All);
                 }
                 Err(error) => match error.raw_os_error().map(Errno::from_raw) {
                     Some(Errno::EAGAIN) => return Ok(Accepted::All),
@@ -171,7 +172,7 @@ impl Server<'_> {
         let mut buffer = [0; 8 << 10];
         let mut taken = 0;
         while taken < TURN_BYTES {
-            let count = match client.stream.read(&mut buffer) {
+            let count = match client.stream.try_read(&mut buffer) {
                 Ok(0) => return After::Goes,
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return After::Stays,
@@ -190,7 +191,8 @@ impl Server<'_> {
             }
             // Also where nothing is pending.
             let after = write(client);
-            if after == After::Goes || !client.connection.pending_output().is_empty() {
+            // Fewer bytes than there was room for: there are no more, or `poll` will tell.
+            if after == After::Goes || count < buffer.len() || !client.connection.pending_output().is_empty() {
                 return after;
             }
         }
@@ -226,7 +228,7 @@ enum Accepted {
 /// Writes what is pending, as far as it goes.
 fn write(client: &mut Client) -> After {
     while !client.connection.pending_output().is_empty() {
-        match client.stream.write(client.connection.pending_output()) {
+        match client.stream.try_write(client.connection.pending_output()) {
             Ok(0) => return After::Goes,
             Ok(count) => client.connection.advance_output(count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -251,9 +253,7 @@ fn evict(clients: &mut Vec<Client>) -> bool {
 
 pub(super) fn nonce() -> Result<[u8; NONCE_BYTES]> {
     let mut nonce = [0; NONCE_BYTES];
-    for chunk in nonce.chunks_mut(16) {
-        chunk.copy_from_slice(&sys::random()?[..chunk.len()]);
-    }
+    sys::fill_random(&mut nonce)?;
     Ok(nonce)
 }
 

@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys;
+use crate::sys::{self, Patience};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
@@ -62,13 +62,6 @@ impl Stream {
         }
     }
 
-    pub(super) fn set_nonblocking(&self) -> io::Result<()> {
-        match self {
-            Self::Unix(stream) => stream.set_nonblocking(true),
-            Self::Tcp(stream) => stream.set_nonblocking(true),
-        }
-    }
-
     pub(super) fn set_deadline(&self, deadline: Instant) -> io::Result<()> {
         let left = Some(remaining(deadline)?);
         match self {
@@ -92,7 +85,17 @@ impl Stream {
 
     /// Writes without raising SIGPIPE, which this process may not ignore.
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        sys::send(self.as_fd(), bytes).map_err(io::Error::from)
+        sys::send(self.as_fd(), bytes, Patience::Waits).map_err(io::Error::from)
+    }
+
+    /// The same, as much as there is room for at once.
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        sys::send(self.as_fd(), bytes, Patience::None).map_err(io::Error::from)
+    }
+
+    /// Reads what is there at once.
+    pub(super) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        sys::try_receive(self.as_fd(), buffer).map_err(io::Error::from)
     }
 }
 
@@ -174,15 +177,13 @@ impl Listener {
     }
 
     pub(super) fn accept(&self) -> io::Result<Stream> {
-        let stream = match self {
-            Self::Unix(listener) => Stream::Unix(listener.accept()?.0),
+        match self {
+            Self::Unix(listener) => Ok(Stream::Unix(listener.accept()?.0)),
             Self::Tcp(listener) => {
                 let stream = listener.accept()?.0;
                 stream.set_nodelay(true)?;
-                Stream::Tcp(stream)
+                Ok(Stream::Tcp(stream))
             }
-        };
-        stream.set_nonblocking()?;
-        Ok(stream)
+        }
     }
 }

@@ -156,7 +156,7 @@ impl Swept {
         } else if let Some(name) = entry.file_name() {
             let path = directory.join(name);
             let bytes = Directory::status(&path).map_or(0, |status| status.reserved);
-            match remove_claimed(&path, entry.id(), Some(owner)) {
+            match remove_owners(&path, entry.id(), owner) {
                 Ok(Detached::Removed) => self.removed.push((shown(name), bytes)),
                 Ok(Detached::NameGone) => {}
                 _ => self.incomplete = true,
@@ -166,16 +166,18 @@ impl Swept {
 }
 
 /// Removes the name if it denotes the regular file of these numbers, of this owner, whoever is attached.
-pub(crate) fn remove_claimed(path: &Path, id: FileId, owner: Option<u32>) -> Result<Detached, Failure> {
-    // Before opening, which is for what is known to be a file.
+fn remove_owners(path: &Path, id: FileId, owner: u32) -> Result<Detached, Failure> {
     match Directory::status(path) {
-        Ok(status) if status.id != id || status.irregular.is_some() => return Ok(Detached::NameGone),
-        Ok(status) if owner.is_some_and(|owner| owner != status.owner) => return Ok(Detached::NameGone),
-        Ok(_) => {}
-        Err(Failure { errno: Errno::ENOENT | Errno::ELOOP, .. }) => return Ok(Detached::NameGone),
-        Err(failure) => return Err(failure),
+        Ok(status) if status.irregular.is_some() || status.owner != owner => Ok(Detached::NameGone),
+        Ok(_) => remove_claimed(path, id),
+        Err(Failure { errno: Errno::ENOENT, .. }) => Ok(Detached::NameGone),
+        Err(failure) => Err(failure),
     }
-    // A lock on the name is all that is needed, where there are byte locks; elsewhere nothing else can be done either.
+}
+
+/// Removes the name if it denotes the file of these numbers, which is known to be a regular one, whoever is attached.
+pub(crate) fn remove_claimed(path: &Path, id: FileId) -> Result<Detached, Failure> {
+    // The lock on the name is all that is needed, where there are byte locks; elsewhere nothing else can be done either.
     let target =
         Target { path: path.to_owned(), id, creation: None, rung: liveness::Rung::Mapping, guess: Guess::None };
     detach::remove(&target, Condition::Any)

@@ -1,10 +1,11 @@
 //! Hostile headers and schemas: every edge value in every field, random changes, and the corpus of the fuzz targets.
 
 use proptest::prelude::*;
+use shmtypes::compat::manager::Request;
 use shmtypes::compat::{List, pickle};
 use shmtypes::{Fault, Persist, ShmArray, ShmLayout};
 use shmtypes_tests::folder::Folder;
-use shmtypes_tests::{props, shm_lists};
+use shmtypes_tests::{manager_props, props, shm_lists};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -310,13 +311,16 @@ proptest! {
 }
 
 #[test]
-fn the_corpora_of_lists_and_pickles_hold_their_properties() {
+fn the_corpora_of_lists_pickles_and_managers_hold_their_properties() {
     type Property = fn(&[u8]);
-    let targets: [(&str, Property); 4] = [
+    let targets: [(&str, Property); 7] = [
         ("list_decode", props::list_bytes),
         ("list_edit", props::list_edits),
         ("pickle", props::pickle_bytes),
         ("shm_list", shm_lists::any_bytes),
+        ("manager_frame", manager_props::frame_bytes),
+        ("manager_handshake", manager_props::handshake_bytes),
+        ("manager_pickle", manager_props::message_bytes),
     ];
     for (target, property) in targets {
         for (_, bytes) in corpus(target) {
@@ -332,6 +336,7 @@ fn the_corpora_of_lists_and_pickles_hold_their_properties() {
     let lists = corpus("list_decode");
     assert!(lists.iter().any(|(_, bytes)| List::attach(bytes.as_slice()).is_ok()), "no list any more");
     assert!(corpus("pickle").iter().any(|(_, bytes)| pickle::parse(bytes).is_ok()), "no handle any more");
+    assert!(corpus("manager_pickle").iter().any(|(_, bytes)| Request::parse(bytes).is_ok()), "no request any more");
 }
 
 /// A target without a corpus would be replayed by nobody.
@@ -345,7 +350,7 @@ fn every_fuzz_target_has_a_corpus() {
         assert!(!corpus(target).is_empty());
         found += 1;
     }
-    assert_eq!(found, 6, "another target: replay its corpus here too");
+    assert_eq!(found, 9, "another target: replay its corpus here too");
 }
 
 /// The files of a corpus below fuzz/corpus.

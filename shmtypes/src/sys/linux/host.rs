@@ -26,9 +26,15 @@ pub(crate) fn memory_bytes() -> u64 {
     nix::sys::sysinfo::sysinfo().map_or(u64::MAX, |info| info.ram_total().saturating_add(info.swap_total()))
 }
 
-/// 16 random bytes, of getrandom(2), or of /dev/urandom where a filter forbids the call.
+/// 16 random bytes.
 pub(crate) fn random() -> Result<[u8; 16], Failure> {
     let mut bytes = [0; 16];
+    fill_random(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Random bytes, of getrandom(2), or of /dev/urandom where a filter forbids the call.
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), Failure> {
     let mut filled = 0;
     while filled < bytes.len() {
         let rest = &mut bytes[filled..];
@@ -38,15 +44,15 @@ pub(crate) fn random() -> Result<[u8; 16], Failure> {
             Ok(count) => filled += count,
             Err(_) if Errno::last() == Errno::EINTR => {}
             Err(_) => {
-                let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
-                return read.map(|()| bytes).map_err(|error| Failure {
+                let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(bytes));
+                return read.map_err(|error| Failure {
                     operation: "get random bytes",
                     errno: error.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
                 });
             }
         }
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// 16 bytes that no other call gives, in this process or another, without a system call for each: random bytes drawn

@@ -53,7 +53,21 @@ pub(crate) fn receive_with_descriptor(
     Ok((message.bytes, received))
 }
 
+/// Whether a call waits for the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    None,
+    /// As long as the socket's own limit.
+    Waits,
+}
+
 /// Sends bytes without raising SIGPIPE.
-pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
-    nix::sys::socket::send(socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL)
+pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], patience: Patience) -> Result<usize, Errno> {
+    let wait = if patience == Patience::None { MsgFlags::MSG_DONTWAIT } else { MsgFlags::empty() };
+    nix::sys::socket::send(socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL | wait)
+}
+
+/// Receives what is there.
+pub(crate) fn try_receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<usize, Errno> {
+    nix::sys::socket::recv(socket.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT)
 }
