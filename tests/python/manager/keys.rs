@@ -3,7 +3,7 @@
 use super::{KEY, Place, address, exception, manager_command};
 use crate::with_each;
 use serde_json::json;
-use shmtypes::manager::SharedMemoryManager;
+use shmtypes::manager::{Address, SharedMemoryManager};
 use shmtypes::{Error, ErrorKind, Fault};
 
 const REFUSED: &str = "multiprocessing.context.AuthenticationError";
@@ -25,16 +25,17 @@ fn another_key_is_refused_on_both_sides() {
         python.run(&json!({"op": "connect"}));
         drop(manager);
 
-        let here = place.folder.file("pythons");
-        python.run(&manager_command(&here.clone().into(), KEY));
-        python.run(&json!({"op": "start"}));
-        let error = SharedMemoryManager::connect(here.clone(), b"another").unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::AuthenticationFailed { .. }), "{error:?}");
-        assert_eq!(error.fault(), Fault::Caller);
-        assert_eq!(error.python_exception(), "multiprocessing.AuthenticationError");
-        assert!(error.to_string().contains("has another key") && error.to_string().contains("pythons"), "{error}");
-        connects(SharedMemoryManager::connect(here, KEY)).unwrap();
-        python.run(&json!({"op": "shutdown"}));
+        for here in [place.folder.file("pythons").into(), "127.0.0.1:0".parse::<Address>().unwrap()] {
+            python.run(&manager_command(&here, KEY));
+            let here = address(&python.run(&json!({"op": "start"})));
+            let error = SharedMemoryManager::connect(&here, b"another").unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::AuthenticationFailed { .. }), "{error:?}");
+            assert_eq!(error.fault(), Fault::Caller);
+            assert_eq!(error.python_exception(), "multiprocessing.AuthenticationError");
+            assert!(error.to_string().contains(&format!("the manager at {here} has another key")), "{error}");
+            connects(SharedMemoryManager::connect(here, KEY)).unwrap();
+            python.run(&json!({"op": "shutdown"}));
+        }
         python.end();
         place.assert_clean();
     });

@@ -79,6 +79,10 @@ fn a_client_of(interpreter: &Interpreter, way: Way) {
     let shared_list = ShareableList::open(answer["name"].as_str().unwrap()).unwrap();
     assert_eq!(shared_list.to_vec().unwrap(), [text]);
 
+    // Python's manager does not attach to what it owns, and it stays all the same.
+    let unheld = place.adopt(manager.array::<u8>(1).unwrap().name());
+    assert_eq!(ShmArray::<u8>::open(&unheld).unwrap().len(), 1);
+
     // Released is gone, for everybody, and only once.
     manager.release(block.name()).unwrap();
     assert!(matches!(SharedMemory::open(block.name()).unwrap_err().kind(), ErrorKind::NotFound));
@@ -96,7 +100,7 @@ fn a_client_of(interpreter: &Interpreter, way: Way) {
     manager.track(own.name()).unwrap();
     let kept = ShmArray::<u64>::options().name(place.name("kept")).persist(Persist::Keep).create(3).unwrap();
     manager.track(kept.name()).unwrap();
-    assert_eq!(manager.segments().unwrap().len(), 7);
+    assert_eq!(manager.segments().unwrap().len(), 8);
 
     match way {
         Way::Start => python.run(&json!({"op": "shutdown"})),
@@ -108,7 +112,7 @@ fn a_client_of(interpreter: &Interpreter, way: Way) {
             python.run(&json!({"op": "shutdown"}))
         }
     };
-    let left: Vec<_> = made.iter().filter(|name| SharedMemory::open(name).is_ok()).collect();
+    let left: Vec<_> = made.iter().chain([&unheld]).filter(|name| SharedMemory::open(name).is_ok()).collect();
     assert!(left.is_empty() && place.scratch.left().is_empty(), "{left:?} {:?}", place.scratch.left());
     // Who is attached goes on.
     array.set(99, 1.0).unwrap();
