@@ -6,8 +6,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 use shmtypes::ErrorKind;
+use shmtypes::compat::Value;
 use shmtypes::manager::{Address, SharedMemoryManager};
-use shmtypes_tests::python::{Python, hex};
+use shmtypes_tests::peer::Peer;
+use shmtypes_tests::python::{Python, hex, typed};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -102,5 +104,44 @@ fn of_a_killed_python_manager_what_rust_made_stays_and_what_python_made_goes_wit
         python.end_family();
         assert_eq!(place.scratch.left(), [block.name()]);
         block.unlink().unwrap();
+    });
+}
+
+#[test]
+fn what_python_made_goes_when_the_owner_of_a_rust_manager_is_killed() {
+    with_each(|interpreter| {
+        let place = Place::new();
+        let socket = place.folder.file("socket");
+        let arguments = ["own-manager", socket.to_str().unwrap(), &hex(KEY)];
+        let mut owner = Peer::start(env!("CARGO_BIN_EXE_shmtypes-peer"), &arguments);
+        owner.expect_line("ready");
+        let mut python = place.client(interpreter, &socket.clone().into());
+        python.run(&json!({"op": "managed block", "size": 8}));
+        assert_eq!(place.scratch.left().len(), 1);
+        owner.kill();
+        let start = Instant::now();
+        while !place.scratch.left().is_empty() || socket.exists() {
+            assert!(start.elapsed() < PATIENCE, "{:?}", place.scratch.left());
+            std::thread::yield_now();
+        }
+        // Who is attached goes on.
+        python.run(&json!({"op": "write", "start": 0, "hex": hex(b"still")}));
+        python.end();
+        place.assert_clean();
+    });
+}
+
+#[test]
+fn what_python_made_goes_when_the_owner_of_a_killed_rust_manager_lets_go_of_it() {
+    with_each(|interpreter| {
+        let place = Place::new();
+        let manager = place.options(place.socket()).start().unwrap();
+        let mut python = place.client(interpreter, manager.address());
+        let answer = python.run(&json!({"op": "managed list", "values": [typed(Value::None.as_ref())]}));
+        kill(Pid::from_raw(i32::try_from(manager.process_id().unwrap()).unwrap()), Signal::SIGKILL).unwrap();
+        assert_eq!(place.scratch.left(), [answer["name"].as_str().unwrap()]);
+        drop(manager);
+        assert!(place.scratch.left().is_empty());
+        python.end();
     });
 }

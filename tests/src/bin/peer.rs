@@ -2,6 +2,7 @@
 
 use shmtypes::manager::SharedMemoryManager;
 use shmtypes::{ArrayOptions, ShmArray, Trust};
+use shmtypes_tests::python::unhex;
 use std::io::stdin;
 use std::path::Path;
 use std::time::Duration;
@@ -46,6 +47,12 @@ fn main() {
             Err(error) => println!("{error}"),
         },
         ["manage"] => manage(),
+        ["own-manager", socket, key] => {
+            let options = SharedMemoryManager::options().address(Path::new(socket)).authkey(unhex(key));
+            let _manager = options.start().expect("start");
+            println!("ready");
+            stdin().read_line(&mut String::new()).expect("wait");
+        }
         other => panic!("unknown arguments {other:?}"),
     }
 }
