@@ -113,7 +113,7 @@ fn an_unrelated_python_takes_what_it_made_away_from_its_manager_unless_it_does_n
             python.end();
             // Its own resource tracker takes for leaked what its process leaves behind (gh-82300).
             assert_eq!(place.scratch.left().contains(&name), !tracks);
-            assert_eq!(manager.segments().unwrap(), [name.clone()]);
+            assert_eq!(manager.segments().unwrap(), [name.as_str()]);
             // Gone or not, it is released without complaint, where Python's manager says FileNotFoundError.
             manager.release(&name).unwrap();
             assert!(manager.segments().unwrap().is_empty() && place.scratch.left().is_empty());

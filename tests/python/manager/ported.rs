@@ -112,9 +112,9 @@ fn test_dispatch() {
     });
 }
 
-/// Sends one frame.
+/// Sends one frame of up to 255 bytes.
 fn send(stream: &mut UnixStream, message: &[u8]) {
-    stream.write_all(&u32::try_from(message.len()).unwrap().to_be_bytes()).unwrap();
+    stream.write_all(&[0, 0, 0, u8::try_from(message.len()).unwrap()]).unwrap();
     stream.write_all(message).unwrap();
 }
 
