@@ -1,14 +1,14 @@
 //! Challenge and response: both sides prove that they know the key, and neither shows it.
 //!
 //! ```text
-//!  server                                                client
-//!    |  "#CHALLENGE#" "{sha256}" + 40 random bytes  ----->  |  `answer_challenge`
-//!    |  <-----  "{sha256}" + HMAC of all behind "#CHALLENGE#" |
-//!    |  "#WELCOME#", or "#FAILURE#" and the end       ----->  |
-//!    |                                                        |
-//!    |  <-----  "#CHALLENGE#" "{sha256}" + 40 random bytes    |  `deliver_challenge`
-//!    |  "{sha256}" + HMAC                             ----->  |
-//!    |  <-----  "#WELCOME#", or "#FAILURE#" and the end       |
+//!  server                                             client
+//!    | "#CHALLENGE#" "{sha256}" + 40 random bytes  ---> |
+//!    | <--- "{sha256}" + HMAC of all after "#CHALLENGE#" |
+//!    | "#WELCOME#", or "#FAILURE#" and the end     ---> |
+//!    |                                                  |
+//!    | <--- "#CHALLENGE#" "{sha256}" + 40 random bytes   |
+//!    | "{sha256}" + HMAC                           ---> |
+//!    | <--- "#WELCOME#", or "#FAILURE#" and the end      |
 //! ```
 //!
 //! A client of this crate does not wait for the welcome: its challenge goes with its response, and the server finds it when it
@@ -23,7 +23,8 @@
 //!
 //! It sends 20 random bytes without a digest's name, and knows HMAC-MD5 alone: it answers any challenge with the 16 bytes of
 //! that, also one that asks for SHA-256, and takes nothing else. [`Options::allow_legacy`](super::Options::allow_legacy)
-//! decides whether that is good enough. Prefixed digests cannot be downgraded silently, because the digest's name is part of what is signed.
+//! decides whether that is good enough. Nobody in between can ask for a weaker digest in our name: the name is part of what is
+//! signed.
 //!
 //! # Reflection
 //!

@@ -585,6 +585,25 @@ mod conversations {
         assert_eq!(error, expected.into());
     }
 
+    /// Found by fuzzing: a request that went out, or did not, depending on whether the server's bytes were read together.
+    #[test]
+    fn a_request_goes_out_with_the_end_of_the_handshake_whatever_follows_it() {
+        let message = [b"{sha256}" as &[u8], &PEERS].concat();
+        let mut stream = framed(b"#CHALLENGE#twenty random bytes.");
+        for payload in [b"#WELCOME#" as &[u8], &respond(&key(), &message, true).unwrap(), b"no pickle"] {
+            frame::encode(payload, &mut stream);
+        }
+        let outputs = [1, 7, 1000].map(|piece| {
+            let mut client = ClientConnection::new(&key(), PEERS, Options::default());
+            client.request(&Request::Dummy).unwrap();
+            let outcomes: Vec<_> = stream.chunks(piece).filter_map(|part| client.receive(part).err()).collect();
+            assert!(matches!(outcomes[..], [ConnectionError::Message(_)]), "{outcomes:?}");
+            client.pending_output().to_vec()
+        });
+        assert!(outputs[0].ends_with(&framed(&Request::Dummy.encode().unwrap())));
+        assert!(outputs[1] == outputs[0] && outputs[2] == outputs[0]);
+    }
+
     #[test]
     fn the_end_of_the_stream_says_what_is_missing() {
         let stream = whole_conversation(&Request::Dummy.encode().unwrap());
