@@ -3,6 +3,7 @@
 mod errors;
 mod handles;
 mod lists;
+mod manager;
 mod ported;
 mod protocol;
 mod readme;

@@ -4,10 +4,11 @@ Values travel as {"t": "int", "v": "-1"} and so on, floats by their bits, so tha
 raises is answered with {"err": {"type": ..., "text": ...}}.
 """
 import json
+import os
 import pickle
 import struct
 import sys
-from multiprocessing import resource_tracker, shared_memory
+from multiprocessing import connection, managers, resource_tracker, shared_memory
 
 objects = {}
 
@@ -57,6 +58,77 @@ def keywords(command):
     return {"track": command["track"]} if "track" in command else {}
 
 
+def address_of(address):
+    """A JSON array stands for a tuple, which is how Python spells a TCP port."""
+    return tuple(address) if isinstance(address, list) else address
+
+
+def spelt(address):
+    return address.decode() if isinstance(address, bytes) else address
+
+
+def vanish_at(stage, address, authkey):
+    """A client of a manager that goes so far, and then does nothing."""
+    client = connection.SocketClient(address)
+    if stage in ("answered", "authenticated", "half a request"):
+        connection.answer_challenge(client, authkey)
+    if stage in ("authenticated", "half a request"):
+        connection.deliver_challenge(client, authkey)
+    if stage == "half a request":
+        os.write(client.fileno(), bytes([0, 0, 0, 50]) + bytes(20))
+    return client
+
+
+def run_manager(op, key, command):
+    """Commands about `SharedMemoryManager`. None if it is none of them."""
+    if op == "manager":
+        authkey = bytes.fromhex(command["authkey"])
+        objects[key] = managers.SharedMemoryManager(address_of(command["address"]), authkey)
+        return {}
+    if op == "vanish at":
+        objects[key] = vanish_at(command["stage"], address_of(command["address"]), bytes.fromhex(command["authkey"]))
+        return {}
+    if op == "names":
+        # What this process names by itself carries the test's prefix.
+        shared_memory._SHM_NAME_PREFIX = "/" + command["prefix"]
+        shared_memory._SHM_SAFE_NAME_LENGTH = len(command["prefix"]) + 9
+        return {}
+    if op == "untrack all":
+        # The way of Python up to 3.12 to leave to others what is theirs, and of all of them for lists.
+        resource_tracker.register = resource_tracker.unregister = lambda name, rtype: None
+        return {}
+    manager = objects.get(command.get("manager", "m"))
+    if op == "connect":
+        manager.connect()
+        return {}
+    if op == "start":
+        manager.start()
+        return {"address": spelt(manager.address), "pid": manager._process.pid}
+    if op == "enter":
+        manager.__enter__()
+        return {"address": spelt(manager.address), "pid": manager._process.pid}
+    if op == "exit":
+        manager.__exit__(None, None, None)
+        return {}
+    if op == "serve":
+        server = manager.get_server()
+        print(json.dumps({"address": spelt(server.address)}), flush=True)
+        server.serve_forever()
+    if op == "shutdown":
+        manager.shutdown()
+        return {}
+    if op == "managed block":
+        objects[key] = manager.SharedMemory(command["size"])
+        return {"name": objects[key].name, "size": objects[key].size}
+    if op == "managed list":
+        objects[key] = manager.ShareableList([untyped(v) for v in command["values"]])
+        return {"name": objects[key].shm.name}
+    if op == "dispatch":
+        with manager._Client(manager._address, authkey=manager._authkey) as client:
+            return {"result": managers.dispatch(client, None, command["method"], tuple(command["args"]))}
+    return None
+
+
 def run(command):
     op = command["op"]
     key = command.get("key", "x")
@@ -83,6 +155,9 @@ def run(command):
     if op == "tracker":
         resource_tracker.ensure_running()
         return {"fd": resource_tracker.getfd()}
+    answer = run_manager(op, key, command)
+    if answer is not None:
+        return answer
     thing = objects[key]
     block = getattr(thing, "shm", thing)
     if op == "pickle":
@@ -131,9 +206,15 @@ def run(command):
     raise ValueError("no such command: " + op)
 
 
-for line in sys.stdin:
-    try:
-        answer = run(json.loads(line))
-    except Exception as error:  # noqa: BLE001: whatever it is, the test decides about it.
-        answer = {"err": {"type": type(error).__module__ + "." + type(error).__name__, "text": str(error)}}
-    print(json.dumps(answer), flush=True)
+def main():
+    for line in sys.stdin:
+        try:
+            answer = run(json.loads(line))
+        except Exception as error:  # noqa: BLE001: whatever it is, the test decides about it.
+            answer = {"err": {"type": type(error).__module__ + "." + type(error).__name__, "text": str(error)}}
+        print(json.dumps(answer), flush=True)
+
+
+# Where Python starts a process that is no copy of this one, that reads this file, too.
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,5 @@
 //! CPython's own tests of `SharedMemory` and `ShareableList`, in Rust, each under its name there
-//! (Lib/test/_test_multiprocessing.py of 3.13 and 3.15; those of the manager come with the manager).
+//! (Lib/test/_test_multiprocessing.py of 3.13 and 3.15; those of the manager stand in `manager::ported`).
 #![allow(non_snake_case, reason = "the names are CPython's")]
 
 use crate::with_each;

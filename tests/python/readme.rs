@@ -1,4 +1,4 @@
-//! The transcript in README.md is what the example prints.
+//! The transcripts in README.md are what the examples print.
 
 use shmtypes::compat::name::PosixName;
 use std::path::PathBuf;
@@ -24,18 +24,24 @@ fn normalised(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-#[test]
-fn the_readme_shows_what_the_python_example_prints() {
+/// What an example prints is the block of README.md that contains `mark`.
+fn shows(example: &str, mark: &str) {
     // Beside this test: `cargo test` builds the examples of the workspace, too.
     let target: PathBuf = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().into();
-    let example = target.join("examples/python_list");
+    let example = target.join("examples").join(example);
     assert!(example.exists(), "{} is missing: `cargo build --examples` makes it", example.display());
     let output = Command::new(example).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
 
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-    let shown = readme.split("```").find(|block| block.contains(">>> print('Python'")).expect("a transcript");
+    let shown = readme.split("```").find(|block| block.contains(mark)).expect("a transcript");
     let shown = shown.trim_start_matches("text\n").trim_end();
     assert_eq!(normalised(shown), normalised(text.trim_end()));
+}
+
+#[test]
+fn the_readme_shows_what_the_python_examples_print() {
+    shows("python_list", "-- Python makes a list");
+    shows("python_manager", "-- A manager of Rust's");
 }

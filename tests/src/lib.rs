@@ -18,3 +18,8 @@ pub mod trace;
 pub mod vecs;
 pub mod words;
 pub mod world;
+
+/// The programs in README.md, compiled, and run where they say nothing else.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -1,9 +1,12 @@
 //! Python interpreters: which ones there are, and processes of them that do what a test says.
 
 use crate::peer::Peer;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde_json::{Value as Json, json};
 use shmtypes::compat::{Value, ValueRef};
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -74,6 +77,17 @@ pub fn interpreters() -> &'static [Interpreter] {
 #[derive(Debug)]
 pub struct Python {
     peer: Peer,
+    /// The group of its processes, if it is to take them with it.
+    family: Option<Pid>,
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        if let Some(family) = self.family {
+            // Some of them may have ended.
+            let _ = killpg(family, Signal::SIGKILL);
+        }
+    }
 }
 
 impl Python {
@@ -83,11 +97,29 @@ impl Python {
     /// If it cannot be started.
     #[must_use]
     pub fn start(interpreter: &Interpreter) -> Self {
+        Self { peer: Peer::spawn(Self::command(interpreter)), family: None }
+    }
+
+    /// Starts an interpreter that starts further processes, which a test that fails kills with it. Temporary files are made
+    /// in `temporary`.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn start_family(interpreter: &Interpreter, temporary: &Path) -> Self {
+        let mut command = Self::command(interpreter);
+        command.env("TMPDIR", temporary).process_group(0);
+        let peer = Peer::spawn(command);
+        let family = i32::try_from(peer.id()).ok().map(Pid::from_raw);
+        Self { peer, family }
+    }
+
+    fn command(interpreter: &Interpreter) -> Command {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/peer.py");
         let mut command = Command::new(&interpreter.program);
         // What its resource tracker says of names that a test removes is part of the tests that ask for it.
         command.args(["-B", script]).stderr(Stdio::null());
-        Self { peer: Peer::spawn(command) }
+        command
     }
 
     /// Runs a command and returns the answer, which may be an exception.
@@ -128,6 +160,16 @@ impl Python {
     pub fn end(mut self) {
         // The tracker holds the output open until it is done.
         assert!(self.peer.wait().success());
+        self.family = None;
+    }
+
+    /// Waits for the end of all processes that it started, however it ended itself.
+    ///
+    /// # Panics
+    /// If they do not end.
+    pub fn end_family(mut self) {
+        let _ = self.peer.wait();
+        self.family = None;
     }
 
     /// The process.

@@ -269,7 +269,7 @@ pub enum ErrorKind {
         /// The manager's address.
         address: String,
     },
-    /// What came from the manager's address is not what managers say.
+    /// What came from the manager's address is not what managers say, or is what this program was told to refuse.
     ManagerProtocol(ConnectionError),
     /// The manager refused a request.
     ManagerRefused {

@@ -86,7 +86,7 @@ impl fmt::Display for ErrorKind {
             Self::ManagerDidNotStart { reason } => write!(f, "the manager did not start: {reason}"),
             Self::ManagerUnreachable { address } => write!(f, "no manager answers at {address}"),
             Self::AuthenticationFailed { address } => write!(f, "the manager at {address} has another key"),
-            Self::ManagerProtocol(error) => write!(f, "whoever answers is no manager: {error}"),
+            Self::ManagerProtocol(error) => write!(f, "no understanding with the manager: {error}"),
             Self::ManagerRefused { traceback } => {
                 let last = traceback.trim_end().lines().next_back().unwrap_or_default();
                 write!(f, "the manager refused: {last}")

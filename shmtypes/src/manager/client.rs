@@ -70,6 +70,8 @@ impl Peer {
             ConnectionError::Handshake(error) if error.is_authentication_failure() => {
                 Error::new(ErrorKind::AuthenticationFailed { address: self.address.to_string() })
             }
+            // As with a connection that is reset: it was killed, or ended by somebody else.
+            ended @ ConnectionError::Ended { .. } => self.lost(io::Error::new(io::ErrorKind::UnexpectedEof, ended)),
             error => Error::new(ErrorKind::ManagerProtocol(error)),
         }
     }

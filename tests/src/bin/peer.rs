@@ -1,11 +1,15 @@
 //! The other process of the integration tests: does what its arguments say and reports by lines.
 
+use shmtypes::manager::SharedMemoryManager;
 use shmtypes::{ArrayOptions, ShmArray, Trust};
+use shmtypes_tests::python::unhex;
 use std::io::stdin;
 use std::path::Path;
 use std::time::Duration;
 
 fn main() {
+    // In a process that was started as a manager this is the end of `main`.
+    shmtypes::manager::init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
@@ -42,8 +46,23 @@ fn main() {
             Ok(array) => println!("attached {}", array.len()),
             Err(error) => println!("{error}"),
         },
+        ["manage"] => manage(),
+        ["own-manager", socket, key] => {
+            let options = SharedMemoryManager::options().address(Path::new(socket)).authkey(unhex(key));
+            let _manager = options.start().expect("start");
+            println!("ready");
+            stdin().read_line(&mut String::new()).expect("wait");
+        }
         other => panic!("unknown arguments {other:?}"),
     }
+}
+
+/// Starts a manager of its own, and ends it.
+fn manage() {
+    let manager = SharedMemoryManager::start().expect("start");
+    let list = manager.shareable_list(&[0; 10]).expect("a list");
+    println!("{}", list.name());
+    manager.shutdown().expect("shut down");
 }
 
 /// Says element 0 each time that it has been told of a change, until it is `last`. Needs no write access.
