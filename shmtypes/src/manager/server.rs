@@ -6,7 +6,8 @@
 //! Rules:
 //!
 //! 1. Nothing that a client sends is looked at before it has proved the key, and it proves it by a deadline.
-//! 2. Where descriptors run out, those go first that have waited longest without proving the key.
+//! 2. Where descriptors run out, those go first that have waited longest without proving the key. Some are kept from
+//!    clients: a request whose file cannot be opened would be refused to somebody who has proved the key.
 //! 3. One request for each connection, as in Python; it is done at once, and takes a few system calls.
 
 use super::owned::Owned;
@@ -15,9 +16,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit};
 use shmtypes_compat::manager::{AuthKey, NONCE_BYTES, Options, Reply, Request, ServerConnection};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// How long a client may take to prove the key, which takes two exchanges.
@@ -29,6 +31,9 @@ const CLIENT_PATIENCE: Duration = Duration::from_secs(600);
 
 /// How many clients there can be at a time, as far as descriptors go.
 const MOST_CLIENTS: usize = 8192;
+
+/// How many descriptors are kept from clients, for doing what they ask.
+const SPARE: u64 = 16;
 
 /// How long to leave new clients alone when there is no descriptor for them.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -126,7 +131,10 @@ impl Server<'_> {
         loop {
             match self.listener.accept() {
                 Ok(stream) => {
-                    if clients.len() >= MOST_CLIENTS && !evict(clients) {
+                    // The kernel gives the lowest free number, so that few are left behind a high one.
+                    let number = u64::try_from(stream.as_fd().as_raw_fd()).unwrap_or_default();
+                    let is_full = clients.len() >= MOST_CLIENTS || number + SPARE >= most_descriptors();
+                    if is_full && !evict(clients) {
                         // All of them have proved the key; this one has not.
                         return Ok(Accepted::All);
                     }
@@ -237,6 +245,11 @@ fn write(client: &mut Client) -> After {
         }
     }
     if client.connection.is_closing() { After::Goes } else { After::Stays }
+}
+
+/// How many descriptors this process may have; somebody may change it while it runs.
+fn most_descriptors() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(limit, _)| limit)
 }
 
 /// Drops the client that has waited longest without proving the key, if there is one.
