@@ -120,8 +120,7 @@ impl RegistryEntry {
     fn socket(&self) -> Option<&Path> {
         let path = Path::new(self.name()?);
         let directory = path.parent()?.file_name()?.to_str()?;
-        let is_ours =
-            path.is_absolute() && directory.starts_with(SOCKET_DIRECTORY) && path.file_name()? == SOCKET;
+        let is_ours = path.is_absolute() && directory.starts_with(SOCKET_DIRECTORY) && path.file_name()? == SOCKET;
         (self.kind == EntryKind::Socket as u16 && is_ours).then_some(path)
     }
 }

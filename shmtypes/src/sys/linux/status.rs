@@ -4,8 +4,8 @@
 use super::super::{Failure, FileId, Status};
 use core::mem::MaybeUninit;
 use nix::errno::Errno;
-use nix::libc;
 use nix::fcntl::AtFlags;
+use nix::libc;
 use nix::sys::stat::{FileStat, SFlag, fstat, fstatat, lstat};
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
