@@ -208,7 +208,7 @@ impl ManagerOptions {
         let registry = owned.registry().name().to_owned();
         ready(&Started { address: &address, registry: &registry });
         let options = Options::default().allow_legacy(self.legacy);
-        Server { listener: &listener, key, options, owned, ends }.run()
+        Server { listener: &listener, key, options, owned, ends, spare: Vec::new() }.run()
     }
 
     fn key(&self) -> Result<AuthKey> {

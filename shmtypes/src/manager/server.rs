@@ -16,10 +16,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{Resource, getrlimit};
 use shmtypes_compat::manager::{AuthKey, NONCE_BYTES, Options, Reply, Request, ServerConnection};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How long a client may take to prove the key, which takes two exchanges.
@@ -33,7 +32,7 @@ const CLIENT_PATIENCE: Duration = Duration::from_secs(600);
 const MOST_CLIENTS: usize = 8192;
 
 /// How many descriptors are kept from clients, for doing what they ask.
-const SPARE: u64 = 16;
+const SPARE: usize = 4;
 
 /// How long to leave new clients alone when there is no descriptor for them.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -64,6 +63,8 @@ pub(super) struct Server<'a> {
     pub(super) owned: &'a mut Owned,
     /// Descriptors whose being readable, or hung up, ends the manager.
     pub(super) ends: Vec<BorrowedFd<'a>>,
+    /// Descriptors to close when a request needs one and there is none.
+    pub(super) spare: Vec<OwnedFd>,
 }
 
 impl Server<'_> {
@@ -100,6 +101,9 @@ impl Server<'_> {
                 paused_until = Some(Instant::now() + PAUSE);
             }
         }
+        // Removing takes a descriptor, which strangers may have.
+        drop(clients);
+        self.spare.clear();
         self.owned.release_all()
     }
 
@@ -127,14 +131,12 @@ impl Server<'_> {
     }
 
     /// Takes a client that is waiting. Of those behind it, `poll` tells again.
-    fn accept(&self, clients: &mut Vec<Client>) -> Result<Accepted> {
+    fn accept(&mut self, clients: &mut Vec<Client>) -> Result<Accepted> {
+        self.lay_by(clients);
         loop {
             match self.listener.accept() {
                 Ok(stream) => {
-                    // The kernel gives the lowest free number, so that few are left behind a high one.
-                    let number = u64::try_from(stream.as_fd().as_raw_fd()).unwrap_or_default();
-                    let is_full = clients.len() >= MOST_CLIENTS || number + SPARE >= most_descriptors();
-                    if is_full && !evict(clients) {
+                    if clients.len() >= MOST_CLIENTS && !evict(clients) {
                         // All of them have proved the key; this one has not.
                         return Ok(Accepted::All);
                     }
@@ -169,6 +171,17 @@ impl Server<'_> {
                     ) => {}
                     _ => return Err(failure("accept a client")(error)),
                 },
+            }
+        }
+    }
+
+    /// Lays descriptors by, if need be those of strangers.
+    fn lay_by(&mut self, clients: &mut Vec<Client>) {
+        while self.spare.len() < SPARE {
+            match self.listener.as_fd().try_clone_to_owned() {
+                Ok(descriptor) => self.spare.push(descriptor),
+                Err(_) if evict(clients) => {}
+                Err(_) => break,
             }
         }
     }
@@ -209,7 +222,12 @@ impl Server<'_> {
 
     /// Whether the manager is to end.
     fn answer(&mut self, client: &mut Client, request: &Request) -> bool {
-        let outcome = self.owned.handle(request);
+        let mut outcome = self.owned.handle(request);
+        if outcome.lacks_descriptors {
+            // It has done nothing yet.
+            self.spare.clear();
+            outcome = self.owned.handle(request);
+        }
         if let Err(error) = client.connection.reply(&outcome.reply) {
             // Such as a list of more names than a message can have.
             let text = format!("multiprocessing.managers.RemoteError: the answer cannot be sent: {error}");
@@ -245,11 +263,6 @@ fn write(client: &mut Client) -> After {
         }
     }
     if client.connection.is_closing() { After::Goes } else { After::Stays }
-}
-
-/// How many descriptors this process may have; somebody may change it while it runs.
-fn most_descriptors() -> u64 {
-    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(limit, _)| limit)
 }
 
 /// Drops the client that has waited longest without proving the key, if there is one.

@@ -90,6 +90,12 @@ fn strangers_that_take_all_descriptors_do_not_keep_out_who_knows_the_key() {
         manager.release(block.name()).unwrap();
     }
     assert_eq!(manager.segments().unwrap(), [""; 0]);
+    // Told to end by nobody who needs a descriptor.
+    let block = manager.shared_memory(100).unwrap();
+    crowd.extend(half_open(&manager, 20));
+    super::signal(pid(&manager), nix::sys::signal::Signal::SIGTERM);
+    super::until("the manager has ended", || super::is_gone(pid(&manager)));
+    assert!(!world.exists(block.name()));
     drop(manager);
     world.assert_empty("dropped");
 }
