@@ -165,6 +165,21 @@ fn an_owner_whose_manager_was_killed_removes_what_it_owned() {
 }
 
 #[test]
+fn an_owner_whose_manager_was_killed_in_the_middle_of_its_end_removes_the_rest() {
+    let world = World::new();
+    let manager = world.start();
+    let names: Vec<String> = (0..300).map(|_| manager.shared_memory(8).unwrap().name().to_owned()).collect();
+    names[..256].iter().for_each(|name| manager.release(name).unwrap());
+    signal(pid(&manager), Signal::SIGKILL);
+    until("the manager has ended", || is_gone(pid(&manager)));
+    // It had come as far as the first part of its registry, which also knew its socket.
+    let first = world.folder.left().into_iter().find(|name| name.starts_with("manager_") && name.ends_with("-0"));
+    fs::remove_file(world.folder.file(&first.unwrap())).unwrap();
+    drop(manager);
+    assert_eq!(world.folder.left(), [""; 0]);
+}
+
+#[test]
 fn shutdown_kills_a_manager_that_does_not_answer() {
     let world = World::new();
     let manager = world.options().timeout(Duration::from_millis(300)).start().unwrap();

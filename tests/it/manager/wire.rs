@@ -252,6 +252,8 @@ fn a_client_that_vanishes_at_any_byte_costs_nothing() {
     let world = World::new();
     let manager = world.start();
     let process = pid(&manager);
+    // From now on it has all that it needs.
+    assert_serves(&manager, process, "at first");
     let descriptors = || std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
     let before = descriptors();
     let mut cut = 0;
