@@ -93,6 +93,7 @@ fn strangers_that_take_all_descriptors_do_not_keep_out_who_knows_the_key() {
     // Told to end by nobody who needs a descriptor.
     let block = manager.shared_memory(100).unwrap();
     crowd.extend(half_open(&manager, 20));
+    super::until("they have all descriptors", || descriptors(pid(&manager)) >= 64);
     super::signal(pid(&manager), nix::sys::signal::Signal::SIGTERM);
     super::until("the manager has ended", || super::is_gone(pid(&manager)));
     assert!(!world.exists(block.name()));
