@@ -104,6 +104,7 @@ fn assert_serves(manager: &SharedMemoryManager, process: i32, after: &str) {
 }
 
 /// Headers of every kind, with what follows them.
+#[expect(clippy::big_endian_bytes, reason = "CPython's frames are")]
 fn frames() -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     for length in [0, 1, 8, 16, 40, 255, 256, 257, 65535, 65536, 65537, i32::MAX, -1, -2, i32::MIN] {
