@@ -10,8 +10,7 @@
 //! the next to lock gets the lock, and with it the news (`LockError::OwnerDied`). It finishes what the journal says and
 //! calls `recover`; those who come later find nothing wrong.
 
-use shmtypes::sync::{LockError, MutexGuard, ShmMutex};
-use shmtypes::{ShmBox, ShmEvent, ShmLayout};
+use shmtypes::{LockError, MutexGuard, ShmBox, ShmEvent, ShmLayout, ShmMutex};
 use std::error::Error;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode};

@@ -11,12 +11,12 @@
 //! | [`value`] | the values of a list, and Python's equality |
 //! | [`repr`] | how Python prints them |
 //! | [`pickle`] | pickled handles, and nothing else that a pickle can be |
+//! | [`manager`] | the protocol of `SharedMemoryManager`, for both sides |
 //! | [`name`] | names of blocks |
-//! | [`manager`] | the protocol of `SharedMemoryManager` |
 //! | [`tracker`] | messages to the resource tracker |
 //!
-//! The bytes are those of CPython's `Lib/multiprocessing/shared_memory.py`, checked against lists that the interpreters
-//! made.
+//! The bytes are those of CPython's `Lib/multiprocessing`: `shared_memory.py`, `managers.py`, `connection.py` and
+//! `resource_tracker.py`, checked against what the interpreters made.
 #![warn(missing_docs, unreachable_pub)]
 #![no_std]
 #![forbid(unsafe_code)]

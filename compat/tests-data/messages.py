@@ -59,8 +59,13 @@ for kind, value in messages():
         others = {pickle._dumps(value, protocol).hex(), pickletools.optimize(plain).hex()} - {plain.hex()}
         rows.append({"kind": kind, "value": typed(value), "protocol": protocol, "dumps": plain.hex(), "others": sorted(others)})
 large = []
-for shape, argument in [("names", 999), ("names", 1000), ("names", 1001), ("names", 5000), ("text", 65535), ("text", 65536), ("text", 200000)]:
-    value = ("#RETURN", names(argument)) if shape == "names" else ("#TRACEBACK", "t" * argument)
+for shape, argument in [("names", 999), ("names", 1000), ("names", 1001), ("names", 5000), ("text", 65535), ("text", 65536), ("text", 200000), ("pair", 65536)]:
+    value = {
+        "names": lambda: ("#RETURN", names(argument)),
+        "text": lambda: ("#TRACEBACK", "t" * argument),
+        # What stands between the two is too short for a frame.
+        "pair": lambda: ("#RETURN", ("t" * argument, "u" * argument)),
+    }[shape]()
     for protocol in range(2, 6):
         plain = forking(value, protocol)
         large.append({shape: argument, "protocol": protocol, "length": len(plain), "sha256": hashlib.sha256(plain).hexdigest()})

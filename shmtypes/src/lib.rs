@@ -115,7 +115,10 @@ pub use segment::{
     Slots, Trust, inspect, list, reap, reap_named, unlink,
 };
 pub use shmtypes_derive::ShmLayout;
-pub use sync::{Deadline, ShmEvent};
+pub use sync::{
+    Deadline, HeldBy, LockError, LockGuard, LockResult, MutexGuard, RwLockReadGuard, RwLockWriteGuard, SeqCell,
+    ShmEvent, ShmMutex, ShmRwLock,
+};
 
 /// What the derive's expansion calls. Not part of the public interface.
 #[doc(hidden)]

@@ -79,6 +79,12 @@ pub struct Tally {
     pub impossible: AtomicU64,
 }
 
+/// The name of the locked array whose slices the workers of an arena take.
+#[must_use]
+pub fn array_beside(arena: &str) -> String {
+    format!("{arena}-array")
+}
+
 /// xorshift64 (Marsaglia 2003): any sequence that reaches everything will do.
 #[derive(Clone, Debug)]
 pub struct Random(u64);

@@ -166,7 +166,7 @@ fn holds<T>(key: &AuthKey, challenge: &[u8], stream: &[u8], end: &End<T>, at: us
     let proved = frames.get(at).is_some_and(|response| verify(key, challenge, response, true).is_ok());
     assert!(proved || !end.authenticated, "in without the key");
     assert!(end.authenticated || !matches!(end.outcome, Ok(Some(_))), "a message before the handshake");
-    assert!(end.closing || !end.outcome.is_err(), "an error is the end");
+    assert!(end.closing || end.outcome.is_ok(), "an error is the end");
     // A challenge, a response, a welcome and a failure.
     assert!(end.output.len() <= 160 || end.authenticated, "{} bytes for a stranger", end.output.len());
 }
@@ -202,6 +202,6 @@ pub fn message_bytes(bytes: &[u8]) {
 
 /// Those of a pickle that is short enough to try them all.
 fn beginnings(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let tried = if bytes.len() <= 300 { bytes.len() } else { 0 };
+    let tried = if bytes.len() <= 80 { bytes.len() } else { 0 };
     (0..tried).map(|end| &bytes[..end])
 }

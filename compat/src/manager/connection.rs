@@ -16,6 +16,8 @@ struct Wire {
     handshake: Handshake,
     /// The limit of the frame behind the handshake.
     limit: usize,
+    /// What is sent as soon as the handshake is done.
+    held: Option<Vec<u8>>,
     output: Vec<u8>,
     written: usize,
     /// Whether bytes of the peer still matter.
@@ -27,7 +29,7 @@ impl Wire {
         let mut output = Vec::new();
         let handshake = Handshake::new(side, key, nonce, options, &mut |payload| frame::encode(payload, &mut output));
         let decoder = Decoder::new(MAX_AUTH_FRAME);
-        Self { decoder, handshake, limit: options.limit.unwrap_or(limit), output, written: 0, reads: true }
+        Self { decoder, handshake, limit: options.limit.unwrap_or(limit), held: None, output, written: 0, reads: true }
     }
 
     /// Takes bytes up to the end of the one message behind the handshake, which it returns.
@@ -65,8 +67,20 @@ impl Wire {
         self.handshake.receive(&payload, &mut send)?;
         if self.handshake.is_done() {
             self.decoder.set_limit(self.limit);
+            if let Some(pickle) = self.held.take() {
+                send(&pickle);
+            }
         }
         Ok(None)
+    }
+
+    /// Sends a message behind the handshake.
+    fn send(&mut self, pickle: Vec<u8>) {
+        if self.handshake.is_done() {
+            frame::encode(&pickle, &mut self.output);
+        } else {
+            self.held = Some(pickle);
+        }
     }
 
     /// The peer is gone. `awaiting` is what it owes behind the handshake.
@@ -178,7 +192,7 @@ impl ServerConnection {
         };
         if self.is_authenticated() {
             // No traceback that this can make is too long.
-            let _ = Reply::traceback(exception).encode().map(|pickle| frame::encode(&pickle, &mut self.wire.output));
+            let _ = Reply::traceback(exception).encode().map(|pickle| self.wire.send(pickle));
         }
         outcome
     }
@@ -271,7 +285,7 @@ impl ServerConnection {
         if !self.asked {
             return Err(EncodeError::NoRequest);
         }
-        frame::encode(&reply.encode()?, &mut self.wire.output);
+        self.wire.send(reply.encode()?);
         self.asked = false;
         Ok(())
     }
@@ -293,15 +307,8 @@ impl ServerConnection {
 #[derive(Debug)]
 pub struct ClientConnection {
     wire: Wire,
-    request: Asked,
-}
-
-#[derive(Debug)]
-enum Asked {
-    NotYet,
-    /// The pickle, until the handshake is done.
-    Held(Vec<u8>),
-    Sent,
+    /// Whether the request was given.
+    asked: bool,
 }
 
 impl ClientConnection {
@@ -312,13 +319,13 @@ impl ClientConnection {
     ///
     /// let mut client = ClientConnection::new(&AuthKey::new(b"sekrit"), [7; 40], Options::default());
     /// client.receive(b"\0\0\0\x1f#CHALLENGE#twenty random bytes.")?;
-    /// // The digest of Python up to 3.11.
-    /// assert_eq!(client.pending_output().len(), 4 + 16);
+    /// // The digest of Python up to 3.11, and a challenge of its own.
+    /// assert_eq!(client.pending_output().len(), 4 + 16 + 4 + 59);
     /// # Ok::<(), shmtypes_compat::manager::ConnectionError>(())
     /// ```
     #[must_use]
     pub fn new(key: &AuthKey, nonce: Nonce, options: Options) -> Self {
-        Self { wire: Wire::new(Side::Client, key, &nonce, options, MAX_REPLY_BYTES), request: Asked::NotYet }
+        Self { wire: Wire::new(Side::Client, key, &nonce, options, MAX_REPLY_BYTES), asked: false }
     }
 
     /// The one request of this connection. It may be given at any time, and is sent when both sides have proved the key.
@@ -339,21 +346,12 @@ impl ClientConnection {
     /// # Ok::<(), EncodeError>(())
     /// ```
     pub fn request(&mut self, request: &Request) -> Result<(), EncodeError> {
-        if !matches!(self.request, Asked::NotYet) || self.is_closing() {
+        if self.asked || self.is_closing() {
             return Err(EncodeError::AlreadySent);
         }
-        self.request = Asked::Held(request.encode()?);
-        self.send_request();
+        self.wire.send(request.encode()?);
+        self.asked = true;
         Ok(())
-    }
-
-    fn send_request(&mut self) {
-        if self.is_authenticated()
-            && let Asked::Held(pickle) = &self.request
-        {
-            frame::encode(pickle, &mut self.wire.output);
-            self.request = Asked::Sent;
-        }
     }
 
     /// Takes all of `bytes`, which may be cut anywhere, and returns the reply once it is there. What follows it, or an
@@ -374,16 +372,12 @@ impl ClientConnection {
     /// # Ok::<(), ConnectionError>(())
     /// ```
     pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<Reply>, ConnectionError> {
-        let message = self.wire.receive(&mut &*bytes)?;
-        self.send_request();
-        let Some(pickle) = message else { return Ok(None) };
-        match self.request {
-            Asked::Sent => Ok(Some(Reply::parse_within(&pickle, self.wire.limit)?)),
-            _ => {
-                let expected = "nothing before it is asked";
-                Err(HandshakeError::UnexpectedMessage { expected, found: excerpt(&pickle) }.into())
-            }
+        let Some(pickle) = self.wire.receive(&mut &*bytes)? else { return Ok(None) };
+        if !self.asked {
+            let expected = "nothing before it is asked";
+            return Err(HandshakeError::UnexpectedMessage { expected, found: excerpt(&pickle) }.into());
         }
+        Ok(Some(Reply::parse_within(&pickle, self.wire.limit)?))
     }
 
     /// The peer has closed its side.

@@ -1,15 +1,18 @@
 //! Challenge and response: both sides prove that they know the key, and neither shows it.
 //!
 //! ```text
-//!  server                                                client
-//!    |  "#CHALLENGE#" "{sha256}" + 40 random bytes  ----->  |  `answer_challenge`
-//!    |  <-----  "{sha256}" + HMAC of all behind "#CHALLENGE#" |
-//!    |  "#WELCOME#", or "#FAILURE#" and the end       ----->  |
-//!    |                                                        |
-//!    |  <-----  "#CHALLENGE#" "{sha256}" + 40 random bytes    |  `deliver_challenge`
-//!    |  "{sha256}" + HMAC                             ----->  |
-//!    |  <-----  "#WELCOME#", or "#FAILURE#" and the end       |
+//!  server                                             client
+//!    | "#CHALLENGE#" "{sha256}" + 40 random bytes  ---> |
+//!    | <--- "{sha256}" + HMAC of all after "#CHALLENGE#" |
+//!    | "#WELCOME#", or "#FAILURE#" and the end     ---> |
+//!    |                                                  |
+//!    | <--- "#CHALLENGE#" "{sha256}" + 40 random bytes   |
+//!    | "{sha256}" + HMAC                           ---> |
+//!    | <--- "#WELCOME#", or "#FAILURE#" and the end      |
 //! ```
+//!
+//! A client of this crate does not wait for the welcome: its challenge goes with its response, and the server finds it when it
+//! looks for it.
 //!
 //! Each line is a [frame](super::frame) of at most [`MAX_AUTH_FRAME`](super::MAX_AUTH_FRAME) bytes. This is CPython 3.13,
 //! Lib/multiprocessing/connection.py: `deliver_challenge`, `answer_challenge`, `_create_response`, `_verify_challenge`; the
@@ -20,7 +23,8 @@
 //!
 //! It sends 20 random bytes without a digest's name, and knows HMAC-MD5 alone: it answers any challenge with the 16 bytes of
 //! that, also one that asks for SHA-256, and takes nothing else. [`Options::allow_legacy`](super::Options::allow_legacy)
-//! decides whether that is good enough. Prefixed digests cannot be downgraded silently, because the digest's name is part of what is signed.
+//! decides whether that is good enough. Nobody in between can ask for a weaker digest in our name: the name is part of what is
+//! signed.
 //!
 //! # Reflection
 //!
@@ -207,14 +211,15 @@ impl Handshake {
                     return Err(HandshakeError::Reflected);
                 }
                 send(&respond(&self.key, message, self.allow_legacy)?);
+                if self.side == Side::Client {
+                    // With the response, not after the welcome: the server reads it then all the same, and is woken once less.
+                    self.deliver(send);
+                }
                 Awaited::Welcome
             }
             Awaited::Welcome if payload == WELCOME => match self.side {
                 Side::Server => Awaited::Nothing,
-                Side::Client => {
-                    self.deliver(send);
-                    Awaited::Response
-                }
+                Side::Client => Awaited::Response,
             },
             Awaited::Response => {
                 verify(&self.key, &self.message, payload, self.allow_legacy)?;

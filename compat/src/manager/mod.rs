@@ -5,15 +5,19 @@
 //! its own, and each connection begins with a [handshake]:
 //!
 //! ```text
-//!  client                                                          server
-//!    |  connect                                              ----->  |
-//!    |  <-----------------  #CHALLENGE#, response, #WELCOME#  ----->  |   connection.py: deliver_challenge of the server
-//!    |  <-----------------  #CHALLENGE#, response, #WELCOME#  ----->  |   connection.py: answer_challenge of the server
-//!    |                                                               |
-//!    |  (None, "track_segment", ("psm_0123abcd",), {})       ----->  |   managers.py: dispatch, SharedMemoryServer.track_segment
-//!    |  <-----                                    ("#RETURN", None)   |   managers.py: Server._handle_request
-//!    |  close                                                 close   |
+//!  client                                                server
+//!    | connect                                         ---> |
+//!    | <---        #CHALLENGE#, response, #WELCOME#    ---> |  1
+//!    | <---        #CHALLENGE#, response, #WELCOME#    ---> |  2
+//!    | (None, "track_segment", ("psm_0123abcd",), {})  ---> |  3
+//!    | <---                              ("#RETURN", None)  |  4
+//!    | close                                          close |
 //! ```
+//!
+//! 1. The server's `deliver_challenge` and the client's `answer_challenge` (connection.py).
+//! 2. The other way round (connection.py, `Client`, and managers.py, `Server._handle_request`).
+//! 3. managers.py, `dispatch`; the method is `SharedMemoryServer.track_segment`.
+//! 4. `Server._handle_request`, or `("#TRACEBACK", text)`, of which `convert_to_error` makes a `RemoteError`.
 //!
 //! Each message is one [frame](mod@frame). Requests and replies are pickles, of which the few instructions are run that make
 //! None, bools, ints, strings, bytes, lists and tuples; every import is refused by its name, so nothing is ever called.
@@ -28,7 +32,7 @@
 //! A stranger can send at most [`MAX_AUTH_FRAME`] bytes that are kept, and who proved the key at most
 //! [`MAX_REQUEST_BYTES`]. Deadlines are the caller's.
 //!
-//! Checked against CPython 3.8 to 3.13, in both directions and with both forms of the handshake.
+//! Checked against CPython 3.8 to 3.15, in both directions and with both forms of the handshake.
 
 mod connection;
 mod digest;
@@ -90,7 +94,7 @@ pub const MAX_REPLY_BYTES: usize = 16 << 20;
 /// ```
 pub const MAX_REQUEST_OBJECTS: usize = 4096;
 
-/// The greatest number of objects in a reply.
+/// The greatest number of objects in a reply. Each takes some hundred bytes of memory while the reply is read.
 ///
 /// ```
 /// use shmtypes_compat::manager::{EncodeError, MAX_REPLY_OBJECTS, Reply};

@@ -139,7 +139,10 @@ mod messages {
             let reply = match (row["names"].as_u64(), row["text"].as_u64()) {
                 (Some(count), _) => Reply::names((0..count).map(|number| format!("psm_{number:08x}"))),
                 (_, Some(length)) => Reply::Traceback("t".repeat(length as usize)),
-                _ => panic!("{row}"),
+                _ => {
+                    let text = |letter: &str| Object::Str(letter.repeat(row["pair"].as_u64().unwrap() as usize));
+                    Reply::Return(Object::Tuple(vec![text("t"), text("u")]))
+                }
             };
             let pickle = reply.encode().unwrap();
             assert_eq!(Reply::parse(&pickle).as_ref(), Ok(&reply), "{row}");
@@ -434,6 +437,26 @@ mod conversations {
     }
 
     #[test]
+    fn only_the_welcome_is_a_welcome() {
+        let mut client = ClientConnection::new(&key(), PEERS, Options::default());
+        client.receive(&framed(b"#CHALLENGE#twenty random bytes.")).unwrap();
+        let error = client.receive(&framed(b"#WELCOME?")).unwrap_err();
+        let expected = HandshakeError::UnexpectedMessage { expected: "a welcome", found: b"#WELCOME?".to_vec() };
+        assert_eq!(error, expected.into());
+    }
+
+    #[test]
+    fn behind_the_handshake_other_limits_hold() {
+        let request = Request::TrackSegment("x".repeat(MAX_REQUEST_BYTES - 100));
+        let stream = whole_conversation(&request.encode().unwrap());
+        assert_eq!(server(Options::default()).receive(&stream), Ok(Some(request.clone())));
+        let length = request.encode().unwrap().len();
+        assert_eq!(server(Options::default().limit(length)).receive(&stream), Ok(Some(request)));
+        let error = FrameError::TooLong { bytes: length as u64, limit: length - 1 };
+        assert_eq!(server(Options::default().limit(length - 1)).receive(&stream), Err(error.into()));
+    }
+
+    #[test]
     fn a_reply_that_is_too_large_leaves_the_request_waiting() {
         let mut server = server(Options::default());
         server.receive(&whole_conversation(&Request::ListSegments.encode().unwrap())).unwrap();
@@ -499,6 +522,8 @@ mod conversations {
         let strict = Options::default().allow_legacy(false);
         let text = |text: &str| text.as_bytes().to_vec();
         let own = [b"#CHALLENGE#{sha256}" as &[u8], &PEERS].concat();
+        // What goes with a response, in its frame.
+        const OWN_CHALLENGE: usize = 4 + 59;
         for (challenge, options, expected) in [
             (
                 &b"#CHALLENGE#nineteen bytes long"[..],
@@ -532,8 +557,14 @@ mod conversations {
         ] {
             assert_eq!(client_on(challenge, options), Err(expected), "{}", challenge.escape_ascii());
         }
-        assert_eq!(client_on(b"#CHALLENGE#twenty random bytes.", Options::default()).map(|found| found.len()), Ok(16));
-        assert_eq!(client_on(b"#CHALLENGE#{md5}0123456789012345", Options::default()).map(|found| found.len()), Ok(21));
+        assert_eq!(
+            client_on(b"#CHALLENGE#twenty random bytes.", Options::default()).map(|found| found.len()),
+            Ok(16 + OWN_CHALLENGE)
+        );
+        assert_eq!(
+            client_on(b"#CHALLENGE#{md5}0123456789012345", Options::default()).map(|found| found.len()),
+            Ok(21 + OWN_CHALLENGE)
+        );
     }
 
     #[test]
@@ -577,6 +608,25 @@ mod conversations {
         assert_eq!(error, expected.into());
     }
 
+    /// Found by fuzzing: a request that went out, or did not, depending on whether the server's bytes were read together.
+    #[test]
+    fn a_request_goes_out_with_the_end_of_the_handshake_whatever_follows_it() {
+        let message = [b"{sha256}" as &[u8], &PEERS].concat();
+        let mut stream = framed(b"#CHALLENGE#twenty random bytes.");
+        for payload in [b"#WELCOME#" as &[u8], &respond(&key(), &message, true).unwrap(), b"no pickle"] {
+            frame::encode(payload, &mut stream);
+        }
+        let outputs = [1, 7, 1000].map(|piece| {
+            let mut client = ClientConnection::new(&key(), PEERS, Options::default());
+            client.request(&Request::Dummy).unwrap();
+            let outcomes: Vec<_> = stream.chunks(piece).filter_map(|part| client.receive(part).err()).collect();
+            assert!(matches!(outcomes[..], [ConnectionError::Message(_)]), "{outcomes:?}");
+            client.pending_output().to_vec()
+        });
+        assert!(outputs[0].ends_with(&framed(&Request::Dummy.encode().unwrap())));
+        assert!(outputs[1] == outputs[0] && outputs[2] == outputs[0]);
+    }
+
     #[test]
     fn the_end_of_the_stream_says_what_is_missing() {
         let stream = whole_conversation(&Request::Dummy.encode().unwrap());
@@ -597,11 +647,11 @@ mod conversations {
     }
 
     #[test]
-    #[should_panic(expected = "61 bytes cannot have been written of 60")]
+    #[should_panic(expected = "124 bytes cannot have been written of 123")]
     fn more_than_is_pending_cannot_be_written() {
         let mut client = ClientConnection::new(&key(), PEERS, Options::default());
         client.receive(&framed(b"#CHALLENGE#{sha384}0123456789abcdef")).unwrap();
-        client.advance_output(61);
+        client.advance_output(124);
     }
 
     proptest! {

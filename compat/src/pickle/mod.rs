@@ -6,6 +6,7 @@
 //! from a `ForkingPickler`, or shortened by `pickletools.optimize`. CPython 3.8 to 3.15 write the same bytes.
 //!
 //! No input is allowed more memory than a small multiple of its own length, and the limits below are on top of that.
+//! The machine and the writer serve the messages of a [manager](crate::manager) too, which have other values and limits.
 
 mod emit;
 mod error;

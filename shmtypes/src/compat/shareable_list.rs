@@ -6,9 +6,10 @@ use super::table::Table;
 use super::value::Needle;
 use super::{Dialect, Handle, List, Rename, SharedMemory, SharedMemoryOptions, Value, ValueRef, pickle, repr};
 use crate::error::{Error, ErrorKind, Result};
-use crate::segment::Trust;
+use crate::segment::header::{HEADER_BYTES, Header, MAGIC};
 use crate::segment::options::invalid;
-use crate::sys::Access;
+use crate::segment::{Container, Trust};
+use crate::sys::{Access, File};
 use core::cell::Cell;
 use core::fmt;
 use std::path::PathBuf;
@@ -144,7 +145,8 @@ impl ShareableListOptions {
             await_maker(&block)?;
             table = Table::new(&file, block.size());
         }
-        self.adopt(block, table)
+        let name = block.name().to_owned();
+        self.adopt(block, table).map_err(|error| own_segment(&file).unwrap_or(error).on(&name))
     }
 
     /// Attaches to the list whose handle was pickled, with these options but for the name, which is the pickle's.
@@ -173,11 +175,38 @@ impl ShareableListOptions {
     }
 
     fn adopt(&self, block: SharedMemory, table: Table<'_>) -> Result<ShareableList> {
-        let name = block.name().to_owned();
         let list = List::attach_by(&table, block);
-        let list = table.judge(list).map_err(|error| error.on(&name))?;
+        let list = table.judge(list)?;
         Ok(ShareableList { list: list.with_text(self.text) })
     }
+}
+
+/// What to say of a file that is no list of Python's but a segment of this crate's own. The magic, read as a number of values, is more
+/// than any block has, so that no such file is taken for a list.
+#[cold]
+fn own_segment(file: &File) -> Option<Error> {
+    let mut header = [0; HEADER_BYTES];
+    let read = file.read_at(&mut header, 0).ok()?;
+    let header = header.get(..read).filter(|header| header.starts_with(&MAGIC))?;
+    // A header that cannot be read has no container, and the magic all the same.
+    let container = Header::parse_claims(header).map_or(Container::Unknown(0), |header| header.container());
+    let (found, hint) = match container {
+        Container::Array => {
+            ("ShmArray", "a segment of this crate's own: open it with `ShmArray`, or `LockedArray` if it has a lock")
+        }
+        Container::Vec => ("ShmVec", "a segment of this crate's own: open it with `ShmVec`"),
+        Container::List => (
+            "ShmList",
+            "a segment of this crate's own: open it with `ShmList`; `to_shareable_list` makes a list of Python's of it",
+        ),
+        Container::Cell => ("ShmCell", "a segment of this crate's own: open it with `ShmCell`"),
+        Container::Box => ("ShmBox", "a segment of this crate's own: open it with `ShmBox`"),
+        _ => (
+            "segment of a kind that this version does not know",
+            "a segment of this crate's own, which `inspect` describes",
+        ),
+    };
+    Some(Error::new(ErrorKind::WrongContainer { found, expected: "ShareableList" }).with_hint(hint))
 }
 
 /// Waits for whoever is making the list. One whose table stands may be opened then: values that are missing say so.
@@ -227,7 +256,8 @@ impl ShareableList {
     ///
     /// # Errors
     /// As [`SharedMemory::open`], and [`ErrorKind::List`]: [`ListError::Unfinished`] if its maker does not get on or was
-    /// killed while making it, others if the block holds no list. To be rid of such a block, open it as a
+    /// killed while making it, others if the block holds no list; [`ErrorKind::WrongContainer`] for a segment of this crate's own, such
+    /// as a [`ShmList`](crate::ShmList), with a hint how to open that. To be rid of such a block, open it as a
     /// [`SharedMemory`] and [`unlink`](SharedMemory::unlink) it.
     pub fn open(name: &str) -> Result<Self> {
         Self::options().name(name).open()
@@ -602,5 +632,32 @@ mod tests {
             Err::<(), _>(ListError::NotFound)
         });
         assert!(wrong.is_err() && reads.get() == 1, "no patience with what does not pass");
+    }
+
+    #[test]
+    fn a_segment_of_this_crate_is_named_as_what_it_is() {
+        use crate::sync::SeqCell;
+        use crate::{ShmArray, ShmBox, ShmCell, ShmList, ShmVec};
+        let array = ShmArray::<u64>::create(4).unwrap();
+        let vec = ShmVec::<u64>::create(4).unwrap();
+        let list = ShmList::create([1, 2]).unwrap();
+        let cell = ShmCell::<u64>::create().unwrap();
+        let one = ShmBox::create_from(SeqCell::<u64>::new(1)).unwrap();
+        let named = [array.name(), vec.name(), list.name(), cell.name(), one.name()];
+        for (name, found) in named.into_iter().zip(["ShmArray", "ShmVec", "ShmList", "ShmCell", "ShmBox"]) {
+            let error = ShareableList::open(name).unwrap_err();
+            assert_eq!(*error.kind(), ErrorKind::WrongContainer { found, expected: "ShareableList" });
+            assert!(error.hint().is_some_and(|hint| hint.contains(&format!("open it with `{found}`"))), "{error}");
+            assert_eq!((error.segment(), error.python_exception()), (Some(name), "ValueError"));
+        }
+        // The magic alone, and nothing that makes sense behind it.
+        let damaged = SharedMemory::create(4096).unwrap();
+        damaged.copy_from_slice(0, &MAGIC).unwrap();
+        let error = ShareableList::open(damaged.name()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::WrongContainer { expected: "ShareableList", .. }), "{error}");
+        damaged.copy_from_slice(0, b"anything").unwrap();
+        let error = ShareableList::open(damaged.name()).unwrap_err();
+        damaged.unlink().unwrap();
+        assert!(matches!(error.kind(), ErrorKind::List(_)), "{error}");
     }
 }

@@ -10,11 +10,11 @@ use crate::access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::ShmLayout;
 use crate::segment::Trust;
-use crate::segment::attach::{check_kind, open};
+use crate::segment::attach::{check_kind, check_open_to_all, open};
 use crate::segment::file::{Naming, NewFile};
 use crate::segment::header::MAGIC;
 use crate::segment::lend::Unpublished;
-use crate::segment::name::SegmentName;
+use crate::segment::name::{SegmentName, is_temporary};
 use crate::segment::options::{SegmentOptions, invalid};
 use crate::sys::{self, Access, Directory, Failure, File, FileId, Map, Watch};
 use core::fmt;
@@ -67,6 +67,10 @@ impl CreatorPatience {
 /// Dropping it detaches; the name stays until somebody calls [`unlink`](Self::unlink). A process that is killed leaves
 /// the name. A peer may change any byte at any time: copies may be half old and half new. A peer that truncates the
 /// file ends those who touch the missing part with SIGBUS, unless they [guard](crate::sigbus) against it.
+///
+/// This crate's own segments open as blocks, too: whoever scribbles on one is a peer that its users are safe from. Those of a
+/// [`LockedArray`](crate::LockedArray) do not ([`ErrorKind::NeedsLock`]): slices of its elements may be lent, which rest on all
+/// others going through its lock.
 pub struct SharedMemory {
     // Invariant: `size` bytes from the start of `map` on are mapped for reading and writing, and no reference to them
     // exists. `map` starts at the beginning of a page. For reading only inside an `NdArray<T, ReadOnly>`, which lends the
@@ -314,6 +318,7 @@ impl SharedMemoryOptions {
                 }
                 return Err(Error::new(ErrorKind::NotASegment { found: "an empty file" }).with_hint(EMPTY));
             }
+            check_open_to_all(&file)?;
             let no_address_space = || Error::new(ErrorKind::NoAddressSpace { needed: status.bytes });
             let size = usize::try_from(status.bytes).map_err(|_| no_address_space())?;
             let map = file.map(size, access).map_err(|failure| match failure.errno {
@@ -325,9 +330,14 @@ impl SharedMemoryOptions {
     }
 }
 
-/// A name that the user gave, by Python's rules.
+/// A name that the user gave, by Python's rules. A file that is yet to become a segment, and may be a locked one then, is
+/// nobody's block.
 fn block_name(name: &str) -> Result<PosixName> {
-    PosixName::new(name).map_err(|error| Error::new(ErrorKind::InvalidBlockName(error)))
+    let name = PosixName::new(name).map_err(|error| Error::new(ErrorKind::InvalidBlockName(error)))?;
+    if is_temporary(name.file_name()) {
+        return Err(invalid("segments that are being made have such names"));
+    }
+    Ok(name)
 }
 
 fn fresh_name() -> Result<SegmentName> {
@@ -363,7 +373,8 @@ impl SharedMemory {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`]; [`ErrorKind::PermissionDenied`]; [`ErrorKind::Untrusted`] if it belongs to another
-    /// user; [`ErrorKind::NotASegment`] for what is no regular file, and for a file without bytes, which Python makes
+    /// user; [`ErrorKind::NeedsLock`] for the segment of a [`LockedArray`](crate::LockedArray), and
+    /// [`ErrorKind::UnknownFeatures`] for one that a newer version of this crate made in a way that this one does not know; [`ErrorKind::NotASegment`] for what is no regular file, and for a file without bytes, which Python makes
     /// for a moment when it creates a block, and leaves when it is killed then. The name stays in every case.
     pub fn open(name: &str) -> Result<Self> {
         Self::options().name(name).open()

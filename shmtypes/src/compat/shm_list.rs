@@ -1,6 +1,6 @@
 //! Lists of one kind as lists of the other: by copies, because the formats differ.
 
-use super::{ShareableList, ShareableListOptions};
+use super::{ListError, ShareableList, ShareableListOptions};
 use crate::containers::{ListOptions, ShmList};
 use crate::error::{Error, Result};
 use crate::layout::AccessMode;
@@ -51,12 +51,37 @@ impl ListOptions {
     /// See [`ShmList::from_shareable_list`].
     ///
     /// # Errors
-    /// As there, and as [`create`](Self::create).
+    /// As there, and as [`create`](Self::create); [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the list would have more bytes than
+    /// [`max_bytes`](Self::max_bytes) lets it be opened with; [`ListError::Corrupt`] if the slots are larger together than their
+    /// block, because a peer moves their bounds.
     pub fn create_from_shareable_list(&self, list: &ShareableList) -> Result<ShmList> {
         let values = list.to_vec()?;
-        let with_capacity = |(index, value)| Ok((value, list.slot_bytes(index)?));
+        let mut sum = SlotSum { bytes: 0, block: list.shared_memory().size() };
+        let with_capacity = |(index, value)| {
+            let bytes = list.slot_bytes(index)?;
+            sum.add(bytes).map_err(|error| error.on(list.name()))?;
+            Ok((value, bytes))
+        };
         let slots = values.into_iter().enumerate().map(with_capacity).collect::<Result<Vec<_>>>()?;
+        self.check_bytes(slots.len(), sum.bytes).map_err(|error| error.on(list.name()))?;
         self.create_with_capacities(slots)
+    }
+}
+
+/// How many bytes the slots of a list have together. Slots do not overlap, but a peer that moves their bounds between two looks could
+/// give each of them nearly all of the block.
+struct SlotSum {
+    bytes: usize,
+    block: usize,
+}
+
+impl SlotSum {
+    fn add(&mut self, bytes: usize) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes <= self.block {
+            return Ok(());
+        }
+        Err(ListError::Corrupt { field: "size of all slots together", value: self.bytes as u64 }.into())
     }
 }
 
@@ -80,8 +105,8 @@ impl TryFrom<&ShareableList> for ShmList {
 mod tests {
     use super::*;
     use crate::ErrorKind;
+    use crate::compat::Value;
     use crate::compat::list::Text;
-    use crate::compat::{ListError, Value};
 
     #[test]
     fn what_python_cannot_hold_is_refused_on_the_way_there_and_nothing_on_the_way_back() {
@@ -98,5 +123,29 @@ mod tests {
         let plain = ShareableList::try_from(&list).unwrap();
         plain.unlink().unwrap();
         assert_eq!(plain.to_string(), "[1, True, None]");
+        assert_eq!(list.to_string(), plain.to_string());
+    }
+
+    #[test]
+    fn a_list_is_not_made_larger_than_may_be_opened_nor_of_slots_larger_than_their_block() {
+        let pythons = ShareableList::create(&["x".repeat(990), "y".repeat(990)]).unwrap();
+        pythons.unlink().unwrap();
+        // Two records of 64 bytes, and two areas of 992 each.
+        let exact = 2 * 64 + 2 * 2 * 992;
+        let made = ShmList::options().unnamed().max_bytes(exact).create_from_shareable_list(&pythons).unwrap();
+        assert_eq!(made.capacity(1).unwrap(), 992);
+        let error = ShmList::options().unnamed().max_bytes(exact - 1).create_from_shareable_list(&pythons).unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::TooLarge { bytes: exact, limit: exact - 1 });
+        assert_eq!(error.segment(), Some(pythons.name()));
+        let overflow = |len, bytes| ShmList::options().check_bytes(len, bytes).unwrap_err().kind().clone();
+        assert!(matches!(overflow(1, usize::MAX), ErrorKind::SizeOverflow { elements: 1, .. }));
+        assert!(matches!(overflow(usize::MAX, 1), ErrorKind::SizeOverflow { .. }));
+
+        let mut sum = SlotSum { bytes: 0, block: 100 };
+        assert!(sum.add(60).is_ok() && sum.add(40).is_ok());
+        let error = sum.add(8).unwrap_err();
+        let corrupt = ListError::Corrupt { field: "size of all slots together", value: 108 };
+        assert_eq!(*error.kind(), ErrorKind::List(corrupt));
+        assert!(sum.add(usize::MAX).is_err());
     }
 }

@@ -16,6 +16,7 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
+    /// The name; empty for a segment that has none.
     segment: Option<String>,
     /// In place of the kind's.
     hint: Option<&'static str>,
@@ -68,6 +69,20 @@ pub enum ErrorKind {
         /// What the container has.
         expected: Vec<usize>,
     },
+    /// The container exists with another capacity than the call asks for.
+    CapacityMismatch {
+        /// The capacity that was asked for.
+        given: usize,
+        /// The capacity that the container has.
+        found: usize,
+    },
+    /// The list exists with another number of values than the call gives.
+    LengthMismatch {
+        /// How many values were given.
+        given: usize,
+        /// How many values the list has.
+        found: usize,
+    },
     /// The element count times the element size is more than a program can address.
     SizeOverflow {
         /// The number of elements.
@@ -111,6 +126,8 @@ pub enum ErrorKind {
         slot: u32,
         /// Its process, as its own process id namespace knows it; 0 if unknown.
         pid: u32,
+        /// Whether that is this process, by its own word: another thread of it, another handle, or an earlier guard.
+        is_own: bool,
     },
     /// A call that does not wait found the lock held.
     LockHeld {
@@ -118,12 +135,16 @@ pub enum ErrorKind {
         slot: u32,
         /// Its process, as its own process id namespace knows it; 0 if unknown.
         pid: u32,
+        /// Whether that is this process, by its own word: another thread of it, another handle, or an earlier guard.
+        is_own: bool,
     },
     /// A container of fixed capacity has no room for what was to be appended.
     Full {
         /// How many elements it can have.
         capacity: usize,
     },
+    /// This thread would wait for itself: it holds already, by the same handle or a clone of it, what only one can hold.
+    WouldDeadlock,
     /// An appender has lost its lease: it is a forked child's copy of its parent's, or a peer overwrote the lease.
     LeaseLost,
     /// The segment has no name, or no descriptor, and the call needs one.
@@ -320,6 +341,13 @@ impl Error {
         self
     }
 
+    /// The same for who knows the segment: an empty name says that it has none.
+    #[cold]
+    pub(crate) fn in_segment(mut self, name: &str) -> Self {
+        self.0.segment.get_or_insert_with(|| name.to_owned());
+        self
+    }
+
     /// Says what to do in place of what its kind says.
     #[cold]
     pub(crate) fn with_hint(mut self, hint: &'static str) -> Self {
@@ -345,10 +373,10 @@ impl Error {
         &self.0.kind
     }
 
-    /// The name of the segment that the error is about, if it is about one.
+    /// The name of the segment that the error is about, if it is about one that has a name.
     #[must_use]
     pub fn segment(&self) -> Option<&str> {
-        self.0.segment.as_deref()
+        self.0.segment.as_deref().filter(|name| !name.is_empty())
     }
 
     /// Whose fault it is.
@@ -374,6 +402,9 @@ impl Error {
             | K::InvalidOptions { .. }
             | K::OutOfRange { .. }
             | K::ShapeMismatch { .. }
+            | K::CapacityMismatch { .. }
+            | K::LengthMismatch { .. }
+            | K::WouldDeadlock
             | K::SizeOverflow { .. }
             | K::WrongContainer { .. }
             | K::NeedsLock
@@ -441,6 +472,8 @@ impl Error {
             K::InvalidName { .. }
             | K::InvalidOptions { .. }
             | K::ShapeMismatch { .. }
+            | K::CapacityMismatch { .. }
+            | K::LengthMismatch { .. }
             | K::LayoutMismatch { .. }
             | K::WrongContainer { .. }
             | K::NeedsLock
@@ -454,6 +487,7 @@ impl Error {
             K::ManagerRefused { .. } => "multiprocessing.managers.RemoteError",
             K::ManagerUnreachable { .. } => "ConnectionError",
             K::TimedOut { .. } | K::LockTimedOut { .. } => "TimeoutError",
+            K::WouldDeadlock => "RuntimeError",
             _ => "OSError",
         }
     }
@@ -483,6 +517,10 @@ impl Error {
             K::OwnerDied | K::Poisoned => {
                 "repair it: the error of `lock` or `write` has the guard, whose `recover` says that all is well"
             }
+            K::LockTimedOut { is_own: true, .. } | K::LockHeld { is_own: true, .. } => {
+                "drop the guard that this thread or another one has; a lock cannot be taken twice, and none for reading be made one for \
+                 writing"
+            }
             K::LockTimedOut { .. } | K::LockHeld { .. } => {
                 "is that process stopped, or does it hold the lock for long? Nothing is taken from a live one"
             }
@@ -491,6 +529,9 @@ impl Error {
                  needs none"
             }
             K::Full { .. } => "truncate it, or create it with a greater capacity: containers do not grow",
+            K::CapacityMismatch { .. } => "attach with `open`, which takes any capacity, or use another name",
+            K::LengthMismatch { .. } => "attach with `open`, which takes any number of values, or use another name",
+            K::WouldDeadlock => "use the appender that this thread has, or drop it first",
             K::LeaseLost => "take an appender of this process's own; a parent's does nothing for its forked child",
             K::Unnamed => "named segments keep no descriptor; create it with `unnamed()` to share it by descriptor",
             K::NotASegment { .. } => "another program uses this name; choose another one",
@@ -538,8 +579,11 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(segment) = self.segment() {
-            write!(f, "{segment:?}")?;
+        if let Some(segment) = &self.0.segment {
+            match segment.as_str() {
+                "" => f.write_str("an unnamed segment")?,
+                name => write!(f, "{name:?}")?,
+            }
             let joined = matches!(self.0.kind, ErrorKind::LayoutMismatch { .. });
             f.write_str(if joined { " " } else { ": " })?;
         }
@@ -583,6 +627,8 @@ impl From<Error> for std::io::Error {
             | ErrorKind::InvalidOptions { .. }
             | ErrorKind::OutOfRange { .. }
             | ErrorKind::ShapeMismatch { .. }
+            | ErrorKind::CapacityMismatch { .. }
+            | ErrorKind::LengthMismatch { .. }
             | ErrorKind::WrongKind { .. }
             | ErrorKind::SizeOverflow { .. } => Io::InvalidInput,
             ErrorKind::List(
@@ -605,6 +651,7 @@ impl From<Error> for std::io::Error {
             | ErrorKind::OwnerDied
             | ErrorKind::Poisoned => Io::ResourceBusy,
             ErrorKind::TimedOut { .. } | ErrorKind::LockTimedOut { .. } => Io::TimedOut,
+            ErrorKind::WouldDeadlock => Io::Deadlock,
             ErrorKind::Os { errno, .. } => std::io::Error::from_raw_os_error(*errno).kind(),
             _ => Io::InvalidData,
         };

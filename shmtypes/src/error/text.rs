@@ -13,6 +13,8 @@ impl fmt::Display for ErrorKind {
             Self::ShapeMismatch { given, expected } => {
                 write!(f, "shape {given:?} does not fit shape {expected:?}")
             }
+            Self::CapacityMismatch { given, found } => write!(f, "it has room for {found} elements, not {given}"),
+            Self::LengthMismatch { given, found } => write!(f, "it is a list of {found} values, not {given}"),
             Self::SizeOverflow { elements, element_size } => {
                 write!(f, "{elements} elements of {element_size} bytes are more than can be addressed")
             }
@@ -26,12 +28,17 @@ impl fmt::Display for ErrorKind {
             Self::NotLocked => f.write_str("this array has no lock that every access takes"),
             Self::OwnerDied => f.write_str("the last holder of the lock died in the middle of something"),
             Self::Poisoned => f.write_str("the lock is poisoned: a holder died or panicked"),
-            Self::LockTimedOut { slot, pid } => {
-                write!(f, "the lock did not become free before the deadline: slot {slot} (process {pid}) holds it")
+            Self::LockTimedOut { slot, pid, is_own } => {
+                f.write_str("the lock did not become free before the deadline: it is held by ")?;
+                holder(f, *slot, *pid, *is_own)
             }
-            Self::LockHeld { slot, pid } => write!(f, "the lock is held, by slot {slot} (process {pid})"),
+            Self::LockHeld { slot, pid, is_own } => {
+                f.write_str("the lock is held by ")?;
+                holder(f, *slot, *pid, *is_own)
+            }
             Self::SlotsExhausted { slots } => write!(f, "all of its {slots} participant slots are taken"),
             Self::Full { capacity } => write!(f, "it is full: there is room for {capacity} elements altogether"),
+            Self::WouldDeadlock => f.write_str("this thread already holds what it would wait for"),
             Self::LeaseLost => f.write_str("this appender no longer holds its lease"),
             Self::Unnamed => f.write_str("the segment has no descriptor to share"),
             Self::NotASegment { found } => write!(f, "not a shmtypes segment but {found}"),
@@ -101,4 +108,11 @@ impl fmt::Display for ErrorKind {
             }
         }
     }
+}
+
+fn holder(f: &mut fmt::Formatter<'_>, slot: u32, pid: u32, is_own: bool) -> fmt::Result {
+    if is_own {
+        f.write_str("this process (another thread, another handle, or an earlier guard), ")?;
+    }
+    write!(f, "slot {slot} (process {pid})")
 }

@@ -12,6 +12,7 @@ use crate::sys::{self, Directory, FileId};
 use shmtypes_compat::manager::{AuthKey, Options};
 use std::ffi::OsString;
 use std::fs::DirBuilder;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -77,6 +78,13 @@ impl ManagerOptions {
             address => address,
         });
         self
+    }
+
+    /// Has the manager reached at a TCP port of this machine's loopback address; 0 is any free one. For other machines to
+    /// reach it, name an address of this one with [`address`](Self::address): the segments themselves stay here.
+    #[must_use]
+    pub fn tcp(self, port: u16) -> Self {
+        self.address(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }
 
     /// The key that both sides must prove to know, any bytes. Unless given, 32 random ones. Python's default is a random

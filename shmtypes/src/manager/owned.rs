@@ -5,7 +5,7 @@ use crate::compat::name::PosixName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Detached;
 use crate::segment::hold::Hold;
-use crate::segment::registry::{EntryKind, RegistryEntry, remove_claimed};
+use crate::segment::registry::{EntryKind, RegistryEntry, remove_block, remove_claimed};
 use crate::sys::{self, Directory, FileId};
 use shmtypes_compat::manager::{Object, Reply, Request};
 use std::collections::{BTreeMap, HashMap};
@@ -146,7 +146,12 @@ impl Owned {
     fn release(&mut self, name: &str) -> Result<()> {
         let name = file_name(name)?;
         let Some(thing) = self.things.get(&name) else { return Err(Error::new(ErrorKind::NotFound)) };
-        match remove_claimed(&self.directory.join(&name), thing.id)? {
+        let path = self.directory.join(&name);
+        let removed = match &thing.hold {
+            Some(hold) if hold.is_segment() => remove_claimed(&path, thing.id),
+            _ => remove_block(&path, thing.id),
+        };
+        match removed? {
             Detached::Removed | Detached::NameGone => {
                 self.forget(&name);
                 Ok(())

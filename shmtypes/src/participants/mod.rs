@@ -37,6 +37,7 @@ mod record;
 mod table;
 
 pub(crate) use identity::Identity;
+pub(crate) use record::Presence;
 pub(crate) use table::SlotRecord;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -77,6 +78,8 @@ pub(crate) struct Participant {
     record: Record,
     table: SlotTable,
     lock_timeout: Option<Duration>,
+    /// The segment's name, for errors; empty for an unnamed one.
+    segment: Box<str>,
     /// The description with the attachment's life lock, which is another one than the slot's: so this process's own slot
     /// looks locked through it, too.
     file: File,
@@ -104,7 +107,8 @@ impl Participant {
     ) -> Result<Self> {
         // SAFETY: the caller's word.
         let table = unsafe { SlotTable::new(table, slots) };
-        let participant = Self { record: Record::new().map_err(no_page)?, table, lock_timeout, file, id, watch };
+        let record = Record::new().map_err(no_page)?;
+        let participant = Self { record, table, lock_timeout, segment: Box::default(), file, id, watch };
         participant.take_slot(PATIENCE)?;
         Ok(participant)
     }
@@ -129,11 +133,31 @@ impl Participant {
         }
     }
 
+    /// Whether this process still is `identity`, for whoever asks often.
+    #[inline(always)]
+    pub(crate) fn presence(&self, identity: Identity) -> Presence<'_> {
+        self.record.presence(identity)
+    }
+
+    /// Remembers that this thread has the segment's lease, of which a segment has one.
+    pub(crate) fn note_lease(&self) {
+        self.record.note_lease();
+    }
+
+    /// Forgets it. To be called before the lease is let go of, by the thread and the process that have it.
+    pub(crate) fn forget_lease(&self) {
+        self.record.forget_lease();
+    }
+
+    /// Whether this thread has the lease, and would wait for itself.
+    pub(crate) fn has_lease(&self) -> bool {
+        self.record.has_lease()
+    }
+
     /// Takes a slot in a forked child, unless another thread does.
     #[cold]
     fn register(&self) -> Result<Identity> {
-        self.check_descriptor()?;
-        self.take_slot(PATIENCE)
+        self.check_descriptor().and_then(|()| self.take_slot(PATIENCE)).map_err(|error| error.in_segment(&self.segment))
     }
 
     /// Takes a slot, unless another thread does, for which this one waits as long as `patience` says.
@@ -245,6 +269,22 @@ impl Participant {
         Holder { slot: holder.slot(), pid: self.table.pid(holder) }
     }
 
+    /// Whether that is this process: this attachment of it, or another one. For people, as what it looks at is a peer's word.
+    pub(crate) fn is_own(&self, holder: Identity) -> bool {
+        let pid = sys::process_id();
+        self.identity() == Some(holder) || self.table.is_of(holder, pid, sys::process_start(pid))
+    }
+
+    /// Says of which segment the errors are: known only after the slot is taken.
+    pub(crate) fn set_segment(&mut self, name: &str) {
+        self.segment = name.into();
+    }
+
+    /// The segment's name; empty for an unnamed one.
+    pub(crate) fn segment(&self) -> &str {
+        &self.segment
+    }
+
     /// How many slots the segment has.
     pub(crate) fn slots(&self) -> u32 {
         self.table.count()
@@ -258,7 +298,7 @@ impl Participant {
     /// Refuses what was read or written up to now if a peer had truncated the file (`sigbus`).
     #[inline(always)]
     pub(crate) fn check_whole(&self) -> Result<()> {
-        self.watch.check()
+        self.watch.check().map_err(|error| error.in_segment(&self.segment))
     }
 
     /// The attachment's description.

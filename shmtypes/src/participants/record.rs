@@ -7,7 +7,7 @@
 use super::Identity;
 use crate::sys::{Anchor, Failure, WipedPage};
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 /// The private record. Zero is a valid one.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ struct Fields {
     identity: AtomicU64,
     /// With an identity: the [`Anchor`] that keeps its slot.
     anchor: AtomicPtr<()>,
+    /// Which thread has the segment's lease, by [`this_thread`]; 0 for none of this process.
+    leaseholder: AtomicUsize,
 }
 
 /// No identity: it names no slot.
@@ -40,6 +42,28 @@ pub(super) enum Claim<'r> {
 /// The right to register. Unless [completed](Self::complete), it goes back.
 pub(super) struct Registration<'r>(&'r Fields);
 
+/// Whether the process still is who it was: one load, for who asks before every store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Presence<'r> {
+    fields: &'r Fields,
+    then: u64,
+}
+
+impl Presence<'_> {
+    /// `false` in a forked child, also in one that has registered since.
+    #[inline(always)]
+    pub(crate) fn is_here(self) -> bool {
+        // Relaxed: nothing is read on the strength of it. A fork is a call that the load cannot be moved across.
+        self.fields.identity.load(Ordering::Relaxed) == self.then
+    }
+}
+
+/// A number that no other living thread of this process has, and not 0.
+fn this_thread() -> usize {
+    thread_local!(static HERE: u8 = const { 0 });
+    HERE.with(|here| ptr::from_ref(here).addr())
+}
+
 impl Record {
     /// Nobody yet.
     pub(super) fn new() -> Result<Self, Failure> {
@@ -58,6 +82,28 @@ impl Record {
         // Pairs with the release in `complete`: another thread may have registered, whose count in the shared table must
         // come before this thread's store into a lock word.
         Identity::from_bits(self.fields().identity.load(Ordering::Acquire))
+    }
+
+    /// Whether this process still is `identity`, for whoever asks often.
+    #[inline(always)]
+    pub(super) fn presence(&self, identity: Identity) -> Presence<'_> {
+        Presence { fields: self.fields(), then: identity.to_bits() }
+    }
+
+    /// Remembers that this thread has the segment's lease.
+    pub(super) fn note_lease(&self) {
+        // Relaxed, as below: a thread looks for its own number only, which nobody else stores.
+        self.fields().leaseholder.store(this_thread(), Ordering::Relaxed);
+    }
+
+    /// Forgets it, before others can have the lease.
+    pub(super) fn forget_lease(&self) {
+        self.fields().leaseholder.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether this thread has the lease.
+    pub(super) fn has_lease(&self) -> bool {
+        self.fields().leaseholder.load(Ordering::Relaxed) == this_thread()
     }
 
     pub(super) fn claim(&self) -> Claim<'_> {

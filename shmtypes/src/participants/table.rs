@@ -104,4 +104,17 @@ impl SlotTable {
         let pid = unsafe { with(pid_place.cast::<AtomicU32>(), |word| word.load(Ordering::Acquire)) };
         if self.generation(holder.slot()) == Some(holder.generation()) { pid } else { 0 }
     }
+
+    /// Whether a holder is the process that has this id and started then: process ids alone are several processes' where
+    /// several namespaces share a segment.
+    pub(super) fn is_of(self, holder: Identity, pid: u32, start: u64) -> bool {
+        if self.pid(holder) != pid {
+            return false;
+        }
+        let Some(record) = self.record(holder.slot()) else { return false };
+        let start_place = record.wrapping_byte_add(offset_of!(SlotRecord, start));
+        // SAFETY: inside the table by `record`, aligned and mapped by the invariant.
+        // Relaxed: after the acquire in `pid`.
+        start == unsafe { with(start_place.cast::<AtomicU64>(), |word| word.load(Ordering::Relaxed)) }
+    }
 }

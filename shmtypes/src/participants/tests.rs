@@ -120,6 +120,36 @@ fn two_opens_have_two_slots_and_both_are_alive() {
 }
 
 #[test]
+fn an_identity_is_this_process_s_own_if_id_and_start_say_so() {
+    let _quiet = undisturbed();
+    let name = Name::new(3);
+    let (first, second) = (name.create().unwrap(), name.open().unwrap());
+    let asked = first.participant().unwrap();
+    assert!(asked.is_own(me(&first)) && asked.is_own(me(&second)));
+    let pid = sys::process_id();
+    let start = sys::process_start(pid);
+    // What a process of another namespace may have, and one that had the number before.
+    for (pid, start) in [(pid + 1, start), (pid, start + 1)] {
+        asked.table.describe(1, pid, start);
+        assert!(!asked.is_own(me(&second)), "{pid} {start}");
+    }
+    asked.table.describe(1, pid, start);
+    assert!(asked.is_own(me(&second)));
+    assert!(!asked.is_own(Identity::new(2, 1)) && !asked.is_own(Identity::new(1000, 1)), "nobody's, and none");
+    asked.table.describe(0, 0, 0);
+    assert!(asked.is_own(me(&first)), "it knows without the table");
+}
+
+#[test]
+fn what_fails_because_of_a_slot_names_the_segment() {
+    let _quiet = undisturbed();
+    let name = Name::new(1);
+    let first = name.create().unwrap();
+    assert_eq!(first.participant().unwrap().segment(), name.0.name.as_deref().unwrap());
+    assert_eq!(name.open().unwrap_err().segment(), name.0.name.as_deref());
+}
+
+#[test]
 fn a_slot_is_free_after_its_last_holder_and_comes_back_with_another_generation() {
     let _quiet = undisturbed();
     let name = Name::new(2);
@@ -339,7 +369,15 @@ fn no_thread_waits_for_ever_for_another_one_that_registers() {
     let first = name.create().unwrap();
     let (given, record) = (first.participant().unwrap(), Record::new().unwrap());
     let file = given.file().reopen(Access::ReadWrite).unwrap();
-    let child = Participant { record, table: given.table, lock_timeout: None, file, id: given.id, watch: given.watch };
+    let child = Participant {
+        record,
+        table: given.table,
+        lock_timeout: None,
+        segment: Box::default(),
+        file,
+        id: given.id,
+        watch: given.watch,
+    };
     let Claim::Here(stuck) = child.record.claim() else { panic!("nobody has registered") };
     assert_eq!(*child.take_slot(Duration::ZERO).unwrap_err().kind(), ErrorKind::Busy);
     drop(stuck);

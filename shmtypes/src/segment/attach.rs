@@ -12,7 +12,7 @@
 #![allow(unsafe_code, reason = "lends the mapping to the participant")]
 
 use super::attachment::{Attachment, Location};
-use super::header::{HEADER_BYTES, HUGE_PAGES_GRANTED, Header};
+use super::header::{self, FRONT_BYTES, HEADER_BYTES, HUGE_PAGES_GRANTED, Header};
 use super::liveness::{self, Rung};
 use super::name::SegmentName;
 use super::options::SegmentOptions;
@@ -109,6 +109,13 @@ pub(crate) fn check_kind(status: &Status) -> Result<()> {
         None => Ok(()),
         Some(found) => Err(Error::new(ErrorKind::NotASegment { found })),
     }
+}
+
+/// Refuses files that nobody may come to as mere bytes. Before they are mapped; what a file is does not change while it has a name.
+pub(crate) fn check_open_to_all(file: &File) -> Result<()> {
+    let mut front = [0; FRONT_BYTES];
+    file.read_at(&mut front, 0)?;
+    header::check_open_to_all(&front).map_err(Error::new)
 }
 
 /// Attaches to the segment behind a descriptor.

@@ -55,7 +55,10 @@ impl Attachment {
     ) -> Self {
         // No truncation: the product of those that are not 0 is an `isize` (`Header::check_geometry`).
         let shape = header.shape.map(|length| length as usize);
-        let open = open.and_then(|open| open.kept(location.as_ref()));
+        let mut open = open.and_then(|open| open.kept(location.as_ref()));
+        if let (Some(Open::Participant(participant)), Some(location)) = (&mut open, &location) {
+            participant.set_segment(location.name.as_str());
+        }
         Self { mapped: Some(Mapped { open, map }), header, shape, id, location, access }
     }
 

@@ -292,6 +292,23 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         index < self.len
     }
 
+    /// The same where [`check_dense`](Self::check_dense) has been asked before; else it is stored where no element starts.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn store_dense(&self, index: usize, value: &T) -> bool
+    where
+        T: ShmValue,
+        M: Writable,
+    {
+        assert_no_gaps::<T>();
+        if index < self.len {
+            // SAFETY: `index < len`, and a stride is at least the size and a multiple of the alignment: inside the elements,
+            // aligned and writable; a value has no padding.
+            unsafe { access::store(self.first.wrapping_add(index), value) };
+        }
+        index < self.len
+    }
+
     /// Refuses ranges that reach past the end, or whose elements are not side by side.
     #[inline(always)]
     fn check_range(&self, start: usize, count: usize) -> Result<()> {

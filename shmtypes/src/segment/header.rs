@@ -44,7 +44,7 @@
 use crate::error::ErrorKind;
 use crate::layout::READERS;
 use crate::participants::{MAX_SLOTS, SlotRecord};
-use core::mem::size_of;
+use core::mem::{offset_of, size_of};
 use core::time::Duration;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
@@ -362,6 +362,25 @@ impl Header {
 pub(crate) fn extent(lengths: impl Iterator<Item = u64>, element_bytes: u64) -> Option<u64> {
     let mut lengths = lengths.filter(|&length| length != 0);
     lengths.try_fold(element_bytes, u64::checked_mul).filter(|&bytes| isize::try_from(bytes).is_ok())
+}
+
+/// How much of a file [`check_open_to_all`] looks at.
+pub(crate) const FRONT_BYTES: usize = offset_of!(Header, container);
+
+/// Refuses files that nobody may come to as mere bytes: segments whose every access takes their lock, because slices of them
+/// may be lent; and those with features unknown to this version, which may ask for the like. Sees what is no segment as bytes.
+pub(crate) fn check_open_to_all(front: &[u8; FRONT_BYTES]) -> Result<(), ErrorKind> {
+    const PLACE: usize = offset_of!(Header, required_features);
+    let Some(bits) = front[PLACE..].first_chunk().filter(|_| front.starts_with(&MAGIC)) else { return Ok(()) };
+    let required = u32::from_ne_bytes(*bits);
+    let unknown = required & !KNOWN_FEATURES;
+    if required & LOCKED != 0 {
+        Err(ErrorKind::NeedsLock)
+    } else if unknown != 0 {
+        Err(ErrorKind::UnknownFeatures { bits: unknown })
+    } else {
+        Ok(())
+    }
 }
 
 fn check(field: &'static str, value: u64, holds: bool) -> Result<(), ErrorKind> {

@@ -40,9 +40,9 @@ impl Hold {
         loop {
             let file = super::attach::open(directory, path, Access::ReadOnly)?;
             let mut magic = [0; MAGIC.len()];
-            super::attach::check_kind(&file.status()?)?;
+            let status = file.status()?;
+            super::attach::check_kind(&status)?;
             if file.read_at(&mut magic, 0)? < MAGIC.len() || magic != MAGIC {
-                let status = file.status()?;
                 return Ok(Self { id: status.id, owner: status.owner, kept: None });
             }
             if let Some((status, rung)) = enter(&file)? {

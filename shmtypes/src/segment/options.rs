@@ -36,7 +36,7 @@ pub enum Evolve {
 const MAX_BYTES: u64 = 1 << 46;
 
 /// A lock that is held for so long is held by somebody who will not give it back.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Options common to all containers.
 #[derive(Clone, Debug)]

@@ -201,6 +201,21 @@ fn remove_owners(path: &Path, id: FileId, owner: u32) -> Result<Detached, Failur
     }
 }
 
+/// Removes the name of a block if it denotes the file of these numbers. Nobody locks the names of blocks, which are removed by
+/// name only, so that a lock would keep nobody from giving it to another one between the question and the removal.
+pub(crate) fn remove_block(path: &Path, id: FileId) -> Result<Detached, Failure> {
+    let gone = |failure: Failure| match failure.errno {
+        Errno::ENOENT => Ok(Detached::NameGone),
+        Errno::EACCES | Errno::EPERM | Errno::EROFS => Ok(Detached::LeftForOwner),
+        _ => Err(failure),
+    };
+    match Directory::status(path) {
+        Ok(status) if status.id != id => Ok(Detached::NameGone),
+        Ok(_) => Directory::unlink(path).map_or_else(gone, |()| Ok(Detached::Removed)),
+        Err(failure) => gone(failure),
+    }
+}
+
 /// Removes the name if it denotes the file of these numbers, which is known to be a regular one, whoever is attached.
 pub(crate) fn remove_claimed(path: &Path, id: FileId) -> Result<Detached, Failure> {
     // The lock on the name is all that is needed, where there are byte locks; elsewhere nothing else can be done either.

@@ -8,6 +8,7 @@
 #![allow(unsafe_code, reason = "implements the unsafe layout traits, and hands the word's address to the kernel")]
 
 use super::Deadline;
+use super::lock::hold;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{AccessMode, Kind, Schema, ShmLayout, ShmRef, ShmZero, Writable};
 use crate::sys::futex;
@@ -118,7 +119,8 @@ impl<'a, M: AccessMode> ShmRef<'a, ShmEvent, M> {
             }
             let remaining = deadline.remaining().unwrap_or(SLICE);
             if remaining.is_zero() {
-                return Err(Error::new(ErrorKind::TimedOut { waited_for: "a notification" }));
+                let error = Error::new(ErrorKind::TimedOut { waited_for: "a notification" });
+                return Err(hold::named(self.participant(), error));
             }
             // SAFETY: aligned and mapped by the invariant of `ShmRef`, whose lifetime this call is inside of.
             let slept = unsafe { futex::wait(self.word().as_ptr().cast(), seen, remaining.min(SLICE)) };

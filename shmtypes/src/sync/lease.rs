@@ -10,7 +10,7 @@ use super::lock::waiting::Waiting;
 use super::lock::word::{FREE, Found, Wake, Word};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{ShmRef, Writable};
-use crate::participants::{Identity, Participant};
+use crate::participants::{Identity, Participant, Presence};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// The right, until it is let go of or dropped.
@@ -19,6 +19,7 @@ pub(crate) struct Lease<'a, M: Writable> {
     word: ShmRef<'a, AtomicU64, M>,
     participant: &'a Participant,
     holder: Identity,
+    presence: Presence<'a>,
     took_over: bool,
     /// Another thread of this process, which has the same identity, may have it by now.
     let_go: bool,
@@ -28,17 +29,23 @@ impl<'a, M: Writable> Lease<'a, M> {
     /// Takes the lease, waiting for whoever has it; without a time to wait, as long as the segment says.
     ///
     /// # Errors
-    /// [`ErrorKind::LockTimedOut`]; for [`Waiting::Not`] it is [`ErrorKind::LockHeld`].
+    /// [`ErrorKind::LockTimedOut`]; for [`Waiting::Not`] it is [`ErrorKind::LockHeld`]. [`ErrorKind::WouldDeadlock`] at once if
+    /// this thread has it, through this attachment.
     pub(crate) fn take(word: ShmRef<'a, AtomicU64, M>, waiting: Option<Waiting>) -> Result<Self> {
         let (participant, holder) = participant(word.participant())?;
         let found = if exclusive::try_take(word, holder) {
             Found::Whole
         } else {
             let mut waiting = waiting.unwrap_or(Waiting::AtMost(participant.lock_timeout()));
+            if !matches!(waiting, Waiting::Not) {
+                refuse_to_wait_for_itself(word, participant, holder)?;
+            }
             exclusive::take(word, holder, participant, &mut waiting)
                 .map_err(|refusal| LockError::<()>::refused(refusal, participant, waiting))?
         };
-        Ok(Self { word, participant, holder, took_over: found != Found::Whole, let_go: false })
+        participant.note_lease();
+        let presence = participant.presence(holder);
+        Ok(Self { word, participant, holder, presence, took_over: found != Found::Whole, let_go: false })
     }
 
     /// Whether the last holder died without letting go.
@@ -49,7 +56,7 @@ impl<'a, M: Writable> Lease<'a, M> {
     /// Whether this is the process that took the lease, and not a forked child of it.
     #[inline(always)]
     pub(crate) fn is_own(&self) -> bool {
-        self.participant.identity() == Some(self.holder)
+        self.presence.is_here()
     }
 
     /// Fails if the lease is another's by now, which needs a fork or a peer that scribbles.
@@ -58,16 +65,30 @@ impl<'a, M: Writable> Lease<'a, M> {
         if self.is_own() && Identity::from_bits(Word::load(self.word, Ordering::Relaxed)) == Some(self.holder) {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::LeaseLost))
+        Err(Error::new(ErrorKind::LeaseLost).in_segment(self.participant.segment()))
     }
 
     /// Lets go of it; nothing happens in a forked child.
     pub(crate) fn let_go(&mut self) {
         if !self.let_go && self.is_own() {
+            // Before, because another thread may note its own right behind.
+            self.participant.forget_lease();
             exclusive::release(self.word, self.holder, FREE, Wake::One);
         }
         self.let_go = true;
     }
+}
+
+/// Only the thread itself notes and forgets that it has the lease, so it finds no other one's news. The word is asked, too, since
+/// a peer may have taken the lease away.
+#[cold]
+fn refuse_to_wait_for_itself<M: Writable>(
+    word: ShmRef<'_, AtomicU64, M>,
+    participant: &Participant,
+    me: Identity,
+) -> Result<()> {
+    let is_mine = Identity::from_bits(Word::load(word, Ordering::Relaxed)) == Some(me);
+    if is_mine && participant.has_lease() { Err(Error::new(ErrorKind::WouldDeadlock)) } else { Ok(()) }
 }
 
 impl<M: Writable> Drop for Lease<'_, M> {

@@ -1,14 +1,15 @@
 //! A value that one participant at a time may use.
 #![allow(unsafe_code, reason = "implements the unsafe layout traits, and projects to the parts of the type")]
 
-use super::Deadline;
 use super::lock::error::{LockError, LockResult};
 use super::lock::exclusive;
 use super::lock::hold::{self, Hold};
 use super::lock::waiting::Waiting;
 use super::lock::word::{Found, POISONED, Wake};
+use super::{Deadline, InSegment, LockGuard};
 use crate::error::Result;
 use crate::layout::{AccessMode, Guard, ReadWrite, Schema, ShmLayout, ShmRef, ShmValue, ShmView, ShmZero, Writable};
+use crate::participants::Participant;
 use core::fmt;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -17,8 +18,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 /// [`ShmBox`](crate::ShmBox) holds, reached through its view.
 ///
 /// ```
-/// use shmtypes::sync::ShmMutex;
-/// use shmtypes::{ShmBox, ShmLayout};
+/// use shmtypes::{ShmBox, ShmLayout, ShmMutex};
 ///
 /// #[derive(ShmLayout, Clone, Copy, Debug, PartialEq)]
 /// #[repr(C)]
@@ -52,7 +52,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 /// after the segment's [lock timeout](crate::BoxOptions::lock_timeout) or at their own deadline. So does a thread that ended
 /// without dropping its guard, and a process whose peer scribbles on the lock.
 ///
-/// A lock taken before a `fork` stays the parent's; the child's copy of the guard does nothing when it is dropped. A signal handler
+/// A lock taken before a `fork` stays the parent's; the child's copy of the guard does nothing when it is dropped, and its `update`
+/// fails. Its `set` and its view still write, into what the parent has locked: they have no error to return. A signal handler
 /// that forks may do so at any time, but its child must not return from the handler into a call of this library: it would
 /// finish that call in its parent's name.
 ///
@@ -181,7 +182,11 @@ impl<T: ShmLayout, M: Writable> MutexGuard<'_, T, M> {
     where
         T: ShmValue,
     {
-        self.mutex.value().try_get_while(|| hold::check_whole(self.mutex.participant()))
+        let participant = self.mutex.participant();
+        self.mutex
+            .value()
+            .try_get_while(|| hold::check_whole(participant))
+            .map_err(|error| hold::named(participant, error))
     }
 
     /// Copies a value in.
@@ -196,7 +201,8 @@ impl<T: ShmLayout, M: Writable> MutexGuard<'_, T, M> {
     /// Copies the value out, lets `change` work on the copy, and copies it back. If `change` panics, nothing is changed.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// As [`get`](Self::get), and [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for the copy of the guard in a forked
+    /// child, which does not hold the lock.
     #[inline]
     pub fn update<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> Result<R>
     where
@@ -204,8 +210,12 @@ impl<T: ShmLayout, M: Writable> MutexGuard<'_, T, M> {
     {
         let mut value = self.get()?;
         let result = change(&mut value);
+        let participant = self.mutex.participant();
+        if self.hold.holder(participant).is_none() {
+            return Err(hold::named(participant, hold::not_the_child_s()));
+        }
         self.set(value);
-        hold::check_whole(self.mutex.participant())?;
+        hold::check_whole(participant)?;
         Ok(result)
     }
 
@@ -236,6 +246,13 @@ impl<T: ShmLayout, M: Writable> Drop for MutexGuard<'_, T, M> {
         }
     }
 }
+
+impl<T: ShmLayout, M: Writable> InSegment for MutexGuard<'_, T, M> {
+    fn segment(&self) -> Option<&str> {
+        self.mutex.participant().map(Participant::segment)
+    }
+}
+impl<T: ShmLayout, M: Writable> LockGuard for MutexGuard<'_, T, M> {}
 
 impl<T: ShmLayout, M: Writable> fmt::Debug for MutexGuard<'_, T, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,12 +1,12 @@
 //! A value that many may read, or one may write.
 #![allow(unsafe_code, reason = "implements the unsafe layout traits, and projects to the parts of the type")]
 
-use super::Deadline;
 use super::lock::error::{LockError, LockResult};
 use super::lock::hold::{self, Hold};
 use super::lock::shared::{self, Words};
 use super::lock::waiting::Waiting;
 use super::lock::word::{DIED, POISONED};
+use super::{Deadline, InSegment, LockGuard};
 use crate::error::Result;
 use crate::layout::{
     AccessMode, Guard, READERS, ReadOnly, ReadWrite, Schema, ShmLayout, ShmRef, ShmValue, ShmView, ShmZero, Writable,
@@ -23,8 +23,7 @@ const COUNTS: usize = READERS;
 /// or what a [`ShmBox`](crate::ShmBox) holds, reached through its view.
 ///
 /// ```
-/// use shmtypes::ShmBox;
-/// use shmtypes::sync::ShmRwLock;
+/// use shmtypes::{ShmBox, ShmRwLock};
 ///
 /// let limits = ShmBox::create_from(ShmRwLock::new([10_u32, 20, 30]))?;
 /// limits.view().write()?.update(|limits| limits.reverse())?;
@@ -41,6 +40,11 @@ const COUNTS: usize = READERS;
 /// Readers of different attachments count themselves in different words and do not slow each other down; a writer looks at
 /// all of them. A writer that waits goes before readers that come later. So a thread that holds the lock for reading must
 /// not take it once more.
+///
+/// What is locked for reading is reached by a view that only reads: no atomic inside can be changed, no [mutex](super::ShmMutex) taken and
+/// no [cell](super::SeqCell) stored into, although each of them would allow it. A reader that repairs nothing and changes nothing can be killed at
+/// any instruction, and nobody needs to be told; a mutex inside would bring back deaths that somebody has to hear of, to those who only read.
+/// What many change while others read stands beside the lock: another field of the struct that has the lock as a field.
 ///
 /// Reading changes the lock, so that a handle that was opened read-only cannot: a [`SeqCell`](crate::sync::SeqCell) can be
 /// read by those.
@@ -263,10 +267,15 @@ impl<T: ShmLayout, M: Writable> RwLockReadGuard<'_, T, M> {
     where
         T: ShmValue,
     {
-        self.lock.value().try_get_while(|| hold::check_whole(self.lock.participant()))
+        let participant = self.lock.participant();
+        self.lock
+            .value()
+            .try_get_while(|| hold::check_whole(participant))
+            .map_err(|error| hold::named(participant, error))
     }
 
-    /// The view of the value, from which its fields are reached.
+    /// The view of the value, from which its fields are reached: for reading, also what is an atomic or a lock, see
+    /// [`ShmRwLock`].
     #[inline]
     pub fn view(&self) -> T::View<'_, ReadOnly> {
         T::View::from_place(self.lock.value().read_only())
@@ -305,7 +314,11 @@ impl<T: ShmLayout, M: Writable> RwLockWriteGuard<'_, T, M> {
     where
         T: ShmValue,
     {
-        self.lock.value().try_get_while(|| hold::check_whole(self.lock.participant()))
+        let participant = self.lock.participant();
+        self.lock
+            .value()
+            .try_get_while(|| hold::check_whole(participant))
+            .map_err(|error| hold::named(participant, error))
     }
 
     /// Copies a value in.
@@ -320,7 +333,7 @@ impl<T: ShmLayout, M: Writable> RwLockWriteGuard<'_, T, M> {
     /// Copies the value out, lets `change` work on the copy, and copies it back. If `change` panics, nothing is changed.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// As [`MutexGuard::update`](super::MutexGuard::update).
     #[inline]
     pub fn update<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> Result<R>
     where
@@ -328,8 +341,12 @@ impl<T: ShmLayout, M: Writable> RwLockWriteGuard<'_, T, M> {
     {
         let mut value = self.get()?;
         let result = change(&mut value);
+        let participant = self.lock.participant();
+        if self.hold.holder(participant).is_none() {
+            return Err(hold::named(participant, hold::not_the_child_s()));
+        }
         self.set(value);
-        hold::check_whole(self.lock.participant())?;
+        hold::check_whole(participant)?;
         Ok(result)
     }
 
@@ -360,6 +377,20 @@ impl<T: ShmLayout, M: Writable> Drop for RwLockWriteGuard<'_, T, M> {
         }
     }
 }
+
+impl<T: ShmLayout, M: Writable> InSegment for RwLockReadGuard<'_, T, M> {
+    fn segment(&self) -> Option<&str> {
+        self.lock.participant().map(Participant::segment)
+    }
+}
+impl<T: ShmLayout, M: Writable> LockGuard for RwLockReadGuard<'_, T, M> {}
+
+impl<T: ShmLayout, M: Writable> InSegment for RwLockWriteGuard<'_, T, M> {
+    fn segment(&self) -> Option<&str> {
+        self.lock.participant().map(Participant::segment)
+    }
+}
+impl<T: ShmLayout, M: Writable> LockGuard for RwLockWriteGuard<'_, T, M> {}
 
 impl<T: ShmLayout, M: Writable> fmt::Debug for RwLockReadGuard<'_, T, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

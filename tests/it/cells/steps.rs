@@ -1,13 +1,10 @@
 //! A store, one instruction at a time: what a kill after each of them leaves.
 
 use super::CELLS;
-use nix::sys::ptrace;
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::Pid;
 use shmtypes::{Persist, ShmCell};
 use shmtypes_tests::cells::{Snapshot, number, snapshot};
-use shmtypes_tests::peer::Peer;
 use shmtypes_tests::scratch::Scratch;
+use shmtypes_tests::single_step::Stepped;
 use std::collections::HashSet;
 use std::fs;
 use std::time::Duration;
@@ -15,31 +12,22 @@ use std::time::Duration;
 const OLD: u64 = 1;
 const NEW: u64 = 2;
 
-/// Lets a peer store, and returns each distinct state of the segment's bytes on the way, and how many instructions there were.
+/// Lets a process store, and returns each distinct state of the segment's bytes on the way, and how many instructions there were.
 fn images(scratch: &Scratch, file: &str, name: &str) -> (Vec<Vec<u8>>, usize) {
-    let mut peer = Peer::start(CELLS, &["store-once", name, &NEW.to_string()]);
-    peer.expect_line("ready");
-    let id = Pid::from_raw(i32::try_from(peer.id()).expect("a process id"));
-    ptrace::attach(id).expect("trace the peer");
-    waitpid(id, None).expect("wait for the peer to stop");
-    peer.tell("go");
+    let mut writer = Stepped::start(CELLS, &["step", name, &NEW.to_string()]);
     let (mut known, mut images, mut steps) = (HashSet::new(), Vec::new(), 0);
     loop {
         let image = fs::read(scratch.path(file)).expect("read the segment");
         if known.insert(image.clone()) {
             images.push(image);
         }
-        if peer.said().is_some() {
+        if !writer.step() {
             break;
         }
-        ptrace::step(id, None).expect("one instruction");
         steps += 1;
-        match waitpid(id, None).expect("wait for the instruction") {
-            WaitStatus::Stopped(..) => {}
-            other => panic!("the peer ended: {other:?}"),
-        }
     }
-    // Dropping the peer kills it: it never lets go of its slot in an orderly way.
+    // It never lets go of its slot in an orderly way.
+    writer.kill();
     (images, steps)
 }
 

@@ -1,4 +1,4 @@
-//! Holders that are killed or stopped while they have the slices.
+//! Holders that are killed, stopped or forked while they have the slices.
 
 use super::{array, ask, cooperative, talker};
 use nix::sys::signal::{Signal, kill};
@@ -87,4 +87,32 @@ fn a_stopped_writer_keeps_the_slices() {
     ask(&mut writer, "drop", "dropped");
     ask(&mut other, "read", "Ok");
     ask(&mut other, "get", "[5, 0]");
+}
+
+#[test]
+fn a_forked_child_s_copy_of_a_guard_lets_go_of_nothing() {
+    let scratch = Scratch::new();
+    let array = cooperative(&scratch, 2);
+    let [mut holder, mut other] = [(); 2].map(|()| talker(&array));
+    let held = format!("Held 1 {}", holder.id());
+    for take in ["write", "safe-write"] {
+        ask(&mut holder, take, "Ok");
+        ask(&mut holder, "fork", &format!("child {held} {held}"));
+        holder.expect_line("forked");
+        ask(&mut other, "try-write", &held);
+        ask(&mut other, "try-read", &held);
+        ask(&mut holder, "set 0 5", "set");
+        ask(&mut holder, "drop", "dropped");
+        ask(&mut other, "write", "Ok");
+        ask(&mut other, "drop", "dropped");
+    }
+    for take in ["read", "safe-read"] {
+        ask(&mut holder, take, "Ok");
+        ask(&mut holder, "fork", &format!("child {held} Ok"));
+        holder.expect_line("forked");
+        ask(&mut other, "try-write", &held);
+        ask(&mut holder, "drop", "dropped");
+        ask(&mut other, "write", "Ok");
+        ask(&mut other, "drop", "dropped");
+    }
 }

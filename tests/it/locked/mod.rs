@@ -1,5 +1,6 @@
 //! Locked arrays between processes: killed, stopped, and scribbled on.
 
+mod bytes;
 mod hostile;
 mod killed;
 mod together;

@@ -91,6 +91,26 @@ fn the_lock_stays_the_parent_s_and_the_child_waits_for_it() {
 }
 
 #[test]
+fn a_child_does_not_update_what_its_parent_has_locked() {
+    let scratch = Scratch::new();
+    let board = board(&scratch);
+    for take in ["lock", "write"] {
+        let mut parent = talker(&board);
+        ask(&mut parent, take, "Ok");
+        fork(&mut parent);
+        ask(&mut parent, "child update", "child refused");
+        ask(&mut parent, "get", "Some([0, 0])");
+        ask(&mut parent, "update", "updated");
+        ask(&mut parent, "get", "Some([1, 1])");
+        // With a slot of its own, the copy is still its parent's.
+        ask(&mut parent, "child update", "child refused");
+        ask(&mut parent, "drop", "dropped");
+        ask(&mut parent, &format!("child {take}"), "child Ok");
+        ask(&mut parent, "child update", "child updated");
+    }
+}
+
+#[test]
 fn a_child_that_panics_with_its_copy_of_a_guard_poisons_nothing() {
     let scratch = Scratch::new();
     let board = board(&scratch);

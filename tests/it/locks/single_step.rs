@@ -5,16 +5,12 @@
 //! fifty places between; after every single instruction if `SHMTYPES_SOAK` is set, which takes minutes.
 
 use super::{LOCKS, LONG};
-use nix::sys::ptrace;
-use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::Pid;
 use shmtypes::ShmBox;
 use shmtypes::sync::{LockError, LockResult};
 use shmtypes_tests::life::rounds;
 use shmtypes_tests::locks::{Board, CHANGED, data, outcome};
-use shmtypes_tests::peer::Peer;
 use shmtypes_tests::scratch::Scratch;
+use shmtypes_tests::single_step::Stepped;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -23,33 +19,8 @@ use std::os::unix::fs::FileExt;
 const TOO_MANY: usize = 100_000;
 
 /// A process that stands before the first instruction of its work.
-struct Stepped {
-    peer: Peer,
-    process: Pid,
-}
-
-impl Stepped {
-    fn new(board: &ShmBox<Board>, what: &str) -> Self {
-        // This thread starts it and is the one that traces it.
-        let peer = Peer::start(LOCKS, &["step", board.name(), what]);
-        let process = Pid::from_raw(peer.id().cast_signed());
-        let stepped = Self { peer, process };
-        assert_eq!(stepped.stopped_by(), Signal::SIGSTOP);
-        stepped
-    }
-
-    fn stopped_by(&self) -> Signal {
-        match waitpid(self.process, None).unwrap() {
-            WaitStatus::Stopped(_, signal) => signal,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Runs one instruction; `false` at the end of the work.
-    fn step(&self) -> bool {
-        ptrace::step(self.process, None).unwrap();
-        self.stopped_by() == Signal::SIGTRAP
-    }
+fn stepped(board: &ShmBox<Board>, what: &str) -> Stepped {
+    Stepped::start(LOCKS, &["step", board.name(), what])
 }
 
 /// What the locks and the values look like.
@@ -62,7 +33,7 @@ fn image(file: &File) -> Vec<u8> {
 
 /// After how many instructions to kill, and how many there are.
 fn places(board: &ShmBox<Board>, file: &File, what: &str) -> (BTreeSet<usize>, usize) {
-    let stepped = Stepped::new(board, what);
+    let mut stepped = stepped(board, what);
     let (mut places, mut before, mut count) = (BTreeSet::new(), image(file), 0);
     while stepped.step() {
         count += 1;
@@ -95,11 +66,11 @@ fn killed_everywhere(works: &[&str]) {
         settle(&board, &image(&file), what);
         let mut deaths = 0;
         for &place in &places {
-            let mut stepped = Stepped::new(&board, what);
+            let mut stepped = stepped(&board, what);
             for _ in 0..place {
                 assert!(stepped.step(), "{what}: the work is shorter than before");
             }
-            stepped.peer.kill();
+            stepped.kill();
             deaths += usize::from(settle(&board, &image(&file), &format!("{what}, killed after {place} of {count}")));
         }
         println!("{what}: {count} instructions, {} kills, {deaths} of them inside", places.len());

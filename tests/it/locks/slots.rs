@@ -43,7 +43,10 @@ fn the_next_owner_of_a_slot_is_not_taken_for_the_dead_one() {
         // What it takes itself, it keeps.
         ask(&mut heir, "try-lock", "Ok");
         match board.view().mutex().try_lock() {
-            Err(LockError::Held(holder)) => assert_eq!((holder.slot, holder.pid), (1, heir.id())),
+            Err(LockError::Held(holder)) => {
+                assert_eq!((holder.slot, holder.pid, holder.is_own), (1, heir.id(), false));
+                assert_eq!(holder.segment(), Some(board.name()));
+            }
             other => panic!("{other:?}"),
         }
         heir.kill();
@@ -89,7 +92,10 @@ fn a_living_holder_is_not_taken_for_dead_after_the_generation_has_wrapped() {
         assert_eq!(u32::from_ne_bytes(now), before.checked_add(1).unwrap_or(1), "0 is nobody's");
         ask(&mut peer, "lock", "Ok");
         let held = board.view().mutex().try_lock();
-        assert!(matches!(held, Err(LockError::Held(holder)) if holder.pid == peer.id()), "{held:?}");
+        assert!(
+            matches!(held, Err(LockError::Held(ref holder)) if holder.pid == peer.id() && !holder.is_own),
+            "{held:?}"
+        );
         ask(&mut peer, "drop", "dropped");
     }
 }

@@ -5,9 +5,9 @@
 //! ```
 
 use super::LOCKS;
-use shmtypes::{ShmBox, ShmRef};
+use shmtypes::{LockedArray, ShmBox, ShmRef};
 use shmtypes_tests::life::rounds;
-use shmtypes_tests::locks::{Arena, Random, TallyView, WORKERS};
+use shmtypes_tests::locks::{Arena, Random, TallyView, WORDS, WORKERS, array_beside};
 use shmtypes_tests::peer::Peer;
 use shmtypes_tests::scratch::Scratch;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -88,6 +88,7 @@ impl<'a> Soak<'a> {
 fn soak(kind: &str) {
     let scratch = Scratch::new();
     let arena = ShmBox::options().name(scratch.name("arena")).create().unwrap();
+    let array = LockedArray::<u64>::options().name(array_beside(arena.name())).create(WORDS).unwrap();
     let (least, mut kills) = (rounds(KILLS) as u64, 0);
     let start = Instant::now();
     let mut soak = Soak::new(kind, &arena);
@@ -119,7 +120,9 @@ fn soak(kind: &str) {
     // Whoever was killed last may have held it.
     drop(arena.view().mutex().lock().map_or_else(|error| error.into_guard(), Some).unwrap().recover());
     drop(arena.view().rwlock().write().map_or_else(|error| error.into_guard(), Some).unwrap().recover());
+    drop(array.write().map_or_else(|error| error.into_guard(), Some).unwrap().recover());
     assert!(arena.view().mutex().try_lock().is_ok() && arena.view().rwlock().try_write().is_ok());
+    assert!(array.try_write().is_ok());
 }
 
 #[test]
@@ -130,4 +133,9 @@ fn a_mutex_survives_its_holders() {
 #[test]
 fn a_reader_writer_lock_survives_its_holders() {
     soak("rwlock");
+}
+
+#[test]
+fn a_locked_array_survives_the_holders_of_its_slices() {
+    soak("slices");
 }

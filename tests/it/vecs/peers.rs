@@ -30,9 +30,10 @@ fn an_appender_does_nothing_for_a_forked_child() {
     let scratch = Scratch::new();
     let vec = ShmVec::<u64>::options().name(scratch.name("vec")).create(10).unwrap();
     let mut peer = Peer::start(PEER, &["fork", vec.name()]);
-    for line in ["child: LeaseLost", "child: LeaseLost", "child: true", "parent: [1, 2, 3, 4]"] {
-        peer.expect_line(line);
+    for line in ["LeaseLost", "LeaseLost", "true", "true", "true"] {
+        peer.expect_line(&format!("child: {line}"));
     }
+    peer.expect_line("parent: [1, 2, 3, 4]");
     assert!(peer.wait().success());
     assert!(!vec.appender_until(Instant::now()).unwrap().took_over());
 }

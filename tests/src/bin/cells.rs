@@ -3,7 +3,7 @@
 
 use shmtypes::{Deadline, ErrorKind, ShmCell};
 use shmtypes_tests::cells::{Snapshot, snapshot};
-use std::io::stdin;
+use shmtypes_tests::single_step::traced;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -17,13 +17,10 @@ fn main() {
                 cell.update(|value| *value = snapshot(value[0] + 1)).expect("store");
             }
         }
-        ["store-once", name, number] => {
+        ["step", name, number] => {
             let cell = ShmCell::<Snapshot>::open(name).expect("attach");
             let value = snapshot(number.parse().expect("a number"));
-            println!("ready");
-            stdin().read_line(&mut String::new()).expect("read input");
-            cell.store(value).expect("store");
-            println!("stored");
+            traced(|| cell.store(value)).expect("store");
         }
         ["fork-inside", name] => fork_inside(name),
         ["follow", name, last] => follow(name, last.parse().expect("a number")),

@@ -5,6 +5,8 @@
 )]
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
 use shmtypes::sync::LockResult;
 use shmtypes::{Cooperative, LockedArray, LockedReadGuard, LockedWriteGuard, SliceReadGuard, SliceWriteGuard};
 use shmtypes_tests::locks::{Random, outcome, slot_table};
@@ -93,6 +95,10 @@ fn talk(name: &str) {
                 held = held.map(Held::recover);
                 "recovered".to_owned()
             }
+            ["fork"] => {
+                fork_with(&mut held, &slices);
+                "forked".to_owned()
+            }
             words => {
                 drop(held.take());
                 let (answer, taken) = take(&slices, words);
@@ -101,6 +107,22 @@ fn talk(name: &str) {
             }
         };
         println!("{answer}");
+    }
+}
+
+/// The child drops its copy of the guard, asks for the lock, and ends.
+fn fork_with<'a>(held: &mut Option<Held<'a>>, slices: &'a Cooperative<u64>) {
+    // SAFETY: the process has one thread, so the child may do whatever the parent may.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => {
+            drop(held.take());
+            let safe: &LockedArray<u64> = slices;
+            println!("child {} {}", outcome(&slices.try_write()), outcome(&safe.try_read()));
+            std::process::exit(0);
+        }
+        ForkResult::Parent { child } => {
+            assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
+        }
     }
 }
 

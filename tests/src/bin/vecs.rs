@@ -170,6 +170,21 @@ fn forks(name: &str) {
     appender.push(2).expect("push");
     appender.flush().expect("it is this process's");
     drop(appender);
+    let mut kept = vec.appender().expect("take the appender");
+    // SAFETY: as above.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => {
+            let held = vec.try_appender().expect("ask");
+            say(&format!("child: {}", held.is_none()));
+            // It has registered, and is another one all the same.
+            let lost = [kept.extend_from_slice(&[9]), kept.pop().map(drop), kept.set(0, 9)]
+                .map(|outcome| outcome.expect_err("it is the parent's"));
+            say(&format!("child: {}", lost.iter().all(|lost| *lost.kind() == ErrorKind::LeaseLost)));
+            std::process::exit(0);
+        }
+        ForkResult::Parent { child } => waitpid(child, None).expect("wait"),
+    };
+    drop(kept);
     // SAFETY: as above.
     match unsafe { fork() }.expect("fork") {
         ForkResult::Child => {

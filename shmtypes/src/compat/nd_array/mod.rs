@@ -55,6 +55,17 @@ pub enum Order {
 /// `iter`, copies, blocks, sums. Positions there go by memory, in the order of the array; `*_nd` take an index per
 /// dimension.
 ///
+/// Types with locks or cells inside do not compile: a lock names its holder by a participant slot, and a block has none. They
+/// belong into a [`ShmArray`](crate::ShmArray) or a [`ShmBox`](crate::ShmBox).
+///
+/// ```compile_fail,E0080
+/// use shmtypes::compat::NdArray;
+/// use shmtypes::sync::ShmMutex;
+///
+/// let locks = NdArray::<ShmMutex<u64>>::create(&[3])?;
+/// # Ok::<(), shmtypes::Error>(())
+/// ```
+///
 /// A handle is cheap to clone; all clones share one mapping. The name stays until somebody calls
 /// [`unlink`](Self::unlink). `M` says whether the handle may write: [`open_read_only`](Self::open_read_only) gives an
 /// `NdArray<T, ReadOnly>`, on which writes do not compile, and which needs only read access to the block.
@@ -225,6 +236,12 @@ impl<T: ShmLayout, M: AccessMode> NdArray<T, M> {
     /// The block is mapped for writing, too, if `M` is `ReadWrite`.
     unsafe fn place_in(block: SharedMemory, shape: &[usize], order: Order, offset: usize) -> Result<Self> {
         const { assert!(size_of::<T>() != 0, "a type of size zero has no place in a block") };
+        const {
+            assert!(
+                !T::SCHEMA.has_locks(),
+                "a block has no participant slots for the locks in this type: take a `ShmArray` or `ShmBox`"
+            );
+        };
         let end = end::<T>(shape, offset)?;
         if end > block.size() {
             let reason = format!("an array of shape {shape:?} ends at byte {end}, and the block has {}", block.size());

@@ -82,6 +82,31 @@ impl<T, M> Clone for ShmArray<T, M> {
     }
 }
 
+/// The distances between neighbours of a row-major array of this shape, in elements.
+pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for dimension in (1..shape.len()).rev() {
+        strides[dimension - 1] = strides[dimension] * shape[dimension];
+    }
+    strides
+}
+
+/// Where the element at `indices` stands in a row-major array of this shape.
+pub(super) fn position(shape: &[usize], indices: &[usize]) -> Result<usize> {
+    if indices.len() != shape.len() {
+        let given = indices.to_vec();
+        return Err(Error::new(ErrorKind::ShapeMismatch { given, expected: shape.to_vec() }));
+    }
+    let mut position = 0;
+    for (&index, &length) in indices.iter().zip(shape) {
+        if index >= length {
+            return Err(Error::out_of_range(index, length));
+        }
+        position = position * length + index;
+    }
+    Ok(position)
+}
+
 impl<T: ShmLayout> ShmArray<T> {
     /// Everything that can be said about an array before it is created or opened.
     #[must_use]
@@ -235,12 +260,7 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// The distance between neighbours in each dimension, in elements: row-major, the last one is 1.
     #[must_use]
     pub fn strides(&self) -> Vec<usize> {
-        let shape = self.shape();
-        let mut strides = vec![1; shape.len()];
-        for dimension in (1..shape.len()).rev() {
-            strides[dimension - 1] = strides[dimension] * shape[dimension];
-        }
-        strides
+        strides(self.shape())
     }
 
     /// The position of the element at `indices`, one per dimension.
@@ -248,19 +268,7 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// # Errors
     /// [`ErrorKind::ShapeMismatch`] for another number of dimensions, [`ErrorKind::OutOfRange`].
     pub fn position(&self, indices: &[usize]) -> Result<usize> {
-        let shape = self.shape();
-        if indices.len() != shape.len() {
-            let given = indices.to_vec();
-            return Err(Error::new(ErrorKind::ShapeMismatch { given, expected: shape.to_vec() }));
-        }
-        let mut position = 0;
-        for (&index, &length) in indices.iter().zip(shape) {
-            if index >= length {
-                return Err(Error::out_of_range(index, length));
-            }
-            position = position * length + index;
-        }
-        Ok(position)
+        position(self.shape(), indices)
     }
 
     /// Copies the element at `indices` out, one index per dimension.

@@ -44,7 +44,8 @@ impl<T: ShmLayout, M: AccessMode> ShmArray<T, M> {
     /// [`ErrorKind::Truncated`](crate::ErrorKind::Truncated) under the guard of [`sigbus`](crate::sigbus).
     pub fn wait_changed(&self, deadline: impl Into<Deadline>) -> Result<()> {
         // At every look: the zeros in the place of a count that was cut off never change.
-        self.seen.wait_changed(self.event(), deadline, || self.check_whole())
+        let waited = self.seen.wait_changed(self.event(), deadline, || self.check_whole());
+        waited.map_err(|error| error.in_segment(self.name()))
     }
 
     /// Tells everybody who [waits](Self::wait_changed) that the elements have changed. Who wakes sees what this process

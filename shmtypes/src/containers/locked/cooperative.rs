@@ -15,7 +15,9 @@ use core::ops::{Deref, DerefMut};
 /// Made by [`LockedArray::assume_cooperative`], which has an example. It is a handle like that one: cheap to clone, `Send` and
 /// `Sync`; and it lends the [`LockedArray`] for all else, whose own `read` and `write` go on to work beside it.
 ///
-/// The guards stay in the thread that took them, and what they lend goes anywhere: to rayon's threads, to scoped ones.
+/// The guards stay in the thread that took them, and what they lend goes anywhere: to rayon's threads, to scoped ones. Take a guard
+/// outside of rayon's tasks and lend its slice to them: a task that waits for its parts may be given another one meanwhile, and
+/// if that one takes the same lock, both wait for each other until the deadline.
 pub struct Cooperative<T> {
     // Invariant: the promise of `assume_cooperative`.
     array: LockedArray<T>,
@@ -49,13 +51,13 @@ impl<T: ShmPod> LockedArray<T> {
     /// # Safety
     /// As long as the result, a clone of it, or one of their guards lives:
     ///
-    /// * Everybody who writes to the elements or to the lock's words, in any process, does it by this crate's `LockedArray`s and
-    ///   `Cooperative`s. Who may write to the file, as another program, by a
-    ///   [`SharedMemory`](crate::compat::SharedMemory) over it or by an address from [`as_ptr`](crate::Elements::as_ptr),
-    ///   does not.
+    /// * Everybody who writes to the file, in any process, does it by this crate's `LockedArray`s and `Cooperative`s. Who may write
+    ///   in another way does not: as another program, through [`std::fs::File`], or by an address from
+    ///   [`as_ptr`](crate::Elements::as_ptr). No other safe call of this crate does, as all others refuse the file.
     /// * Nobody truncates the file: see [`LockedOptions::unnamed`](super::LockedOptions::unnamed) for one whose size is sealed.
     /// * Nobody interferes with the kernel's locks by which this crate knows who is alive.
-    /// * A process that forks while a guard lives does not use its child's copies of the guard or of what it lent.
+    /// * If a process forks while a guard of the array lives, of a `Cooperative` or of a `LockedArray`, the child does not use its copy
+    ///   of the guard, of its views or of what it lent. (It may drop them, which does nothing, and take the lock anew.)
     ///
     /// What a peer does is not in this process's hand: the program's design must guarantee it. A peer that is killed or stopped
     /// breaks no promise.

@@ -20,7 +20,8 @@ pub use cooperative::{Cooperative, SliceReadGuard, SliceWriteGuard};
 pub use guards::{LockedReadGuard, LockedWriteGuard};
 pub use options::LockedOptions;
 
-use crate::error::Result;
+use super::array::{position, strides};
+use crate::error::{Error, Result};
 use crate::layout::{ShmLayout, ShmValue, ShmZero};
 use crate::participants::Participant;
 use crate::segment::attachment::Attachment;
@@ -112,7 +113,8 @@ impl<T: ShmLayout> LockedArray<T> {
     /// Creates an array of `n` elements whose bytes are all zero, under a fresh name.
     ///
     /// # Errors
-    /// As [`ShmArray::create`](crate::ShmArray::create).
+    /// As [`ShmArray::create`](crate::ShmArray::create); [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where the
+    /// kernel does not tell the living from the dead: file systems other than tmpfs, most of them, and where /proc is not mounted.
     pub fn create(n: usize) -> Result<Self>
     where
         T: ShmZero,
@@ -132,12 +134,32 @@ impl<T: ShmLayout> LockedArray<T> {
         Self::options().create_with(n, fill)
     }
 
-    /// Creates an array under a fresh name with an element from `value(index)` each.
+    /// As [`create_with`](Self::create_with), with a closure that may fail; then nothing is left.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), and whatever `fill` returns.
+    pub fn try_create_with<E: From<Error>>(n: usize, fill: impl FnOnce(&mut [T]) -> Result<(), E>) -> Result<Self, E>
+    where
+        T: ShmZero,
+    {
+        Self::options().try_create_with(n, fill)
+    }
+
+    /// Creates an array under a fresh name with an element from `value(index)` each. Takes any type, also one for which
+    /// zero is no valid value.
     ///
     /// # Errors
     /// As [`create`](Self::create).
     pub fn create_from_fn(n: usize, value: impl FnMut(usize) -> T) -> Result<Self> {
         Self::options().create_from_fn(n, value)
+    }
+
+    /// As [`create_from_fn`](Self::create_from_fn), with a closure that may fail; then nothing is left.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), and whatever `value` returns.
+    pub fn try_create_from_fn<E: From<Error>>(n: usize, value: impl FnMut(usize) -> Result<T, E>) -> Result<Self, E> {
+        Self::options().try_create_from_fn(n, value)
     }
 
     /// Creates an array under a fresh name with a copy of `values`.
@@ -244,7 +266,8 @@ impl<T: ShmLayout> LockedArray<T> {
         LockedWriteGuard::take(self, Some(Waiting::Until(deadline.into())))
     }
 
-    /// Whether a writer died or panicked, and nobody has repaired since. Others may change that at any time.
+    /// Whether a writer died or panicked, and nobody has repaired since. Others may change that at any time. A death counts once
+    /// somebody who wanted the lock has found it out.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         self.parts().is_poisoned()
@@ -340,6 +363,29 @@ impl<T: ShmLayout> LockedArray<T> {
     #[must_use]
     pub fn shape(&self) -> &[usize] {
         self.elements.keeper().shape()
+    }
+
+    /// The distance between neighbours in each dimension, in elements: row-major, the last one is 1.
+    #[must_use]
+    pub fn strides(&self) -> Vec<usize> {
+        strides(self.shape())
+    }
+
+    /// The position of the element at `indices`, one per dimension: what the guards' `get`, `set` and `at` take, and where it
+    /// stands in a slice.
+    ///
+    /// ```
+    /// let grid = shmtypes::ShmArray::<f64>::options().shape(&[2, 3]).locked().create(6)?;
+    /// grid.set(grid.position(&[1, 2])?, 7.5)?;
+    /// assert_eq!(grid.get(5)?, 7.5);
+    /// # Ok::<(), shmtypes::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::ShapeMismatch`](crate::ErrorKind::ShapeMismatch) for another number of dimensions,
+    /// [`ErrorKind::OutOfRange`](crate::ErrorKind::OutOfRange).
+    pub fn position(&self, indices: &[usize]) -> Result<usize> {
+        position(self.shape(), indices)
     }
 
     /// As [`ShmArray::wait_changed`](crate::ShmArray::wait_changed). Takes no lock, so do not hold it either.

@@ -96,14 +96,43 @@ impl<T: ShmLayout> LockedOptions<T> {
         LockedArray::adopt(draft.publish()?)
     }
 
+    /// See [`LockedArray::try_create_with`].
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), and whatever `fill` returns.
+    pub fn try_create_with<E: From<Error>>(
+        &self,
+        n: usize,
+        fill: impl FnOnce(&mut [T]) -> Result<(), E>,
+    ) -> Result<LockedArray<T>, E>
+    where
+        T: ShmZero,
+    {
+        let mut draft = self.draft(n, true)?;
+        draft.elements().lend(fill)??;
+        Ok(LockedArray::adopt(draft.publish()?)?)
+    }
+
     /// See [`LockedArray::create_from_fn`].
     ///
     /// # Errors
     /// As [`create`](Self::create).
     pub fn create_from_fn(&self, n: usize, mut value: impl FnMut(usize) -> T) -> Result<LockedArray<T>> {
+        self.try_create_from_fn(n, |index| Ok(value(index)))
+    }
+
+    /// See [`LockedArray::try_create_from_fn`].
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), and whatever `value` returns.
+    pub fn try_create_from_fn<E: From<Error>>(
+        &self,
+        n: usize,
+        value: impl FnMut(usize) -> Result<T, E>,
+    ) -> Result<LockedArray<T>, E> {
         let mut draft = self.draft(n, true)?;
-        draft.elements().write_each(|index| Ok::<T, Error>(value(index)))?;
-        LockedArray::adopt(draft.publish()?)
+        draft.elements().write_each(value)?;
+        Ok(LockedArray::adopt(draft.publish()?)?)
     }
 
     /// See [`LockedArray::create_from_slice`].

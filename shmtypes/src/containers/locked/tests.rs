@@ -80,7 +80,7 @@ fn one_writer_or_many_readers_of_either_kind() {
     drop(other);
     held_by(one.try_write(), 1);
     let refused = one.write_until(Instant::now()).unwrap_err();
-    assert!(matches!(refused, LockError::TimedOut(holder) if holder.slot == 1), "{refused:?}");
+    assert!(matches!(refused, LockError::TimedOut(ref holder) if holder.slot == 1), "{refused:?}");
     drop(slice);
 
     let writer = one.try_write().unwrap();
@@ -233,11 +233,45 @@ fn locked_and_unlocked_arrays_do_not_open_as_each_other() {
     assert_eq!((locked.locked, locked.slots.unwrap().count, plain.locked), (true, 64, false));
 }
 
+#[cfg(not(any(miri, shmtypes_heap)))]
+#[test]
+fn a_descriptor_gives_an_array_with_its_lock_and_nothing_else() {
+    let copy = |array: &LockedArray<u64>| array.as_fd().unwrap().try_clone_to_owned().unwrap();
+    let unnamed = ShmArray::<u64>::options().unnamed().locked().create(2).unwrap();
+    let same = LockedArray::<u64>::from_fd(copy(&unnamed)).unwrap();
+    let slices = cooperative(same);
+    slices.write().unwrap()[1] = 5;
+    let writer = slices.write().unwrap();
+    held_by(unnamed.try_read(), 1);
+    drop(writer);
+    assert_eq!(unnamed.to_vec().unwrap(), [0, 5]);
+    assert_eq!(*ShmArray::<u64>::from_fd(copy(&unnamed)).unwrap_err().kind(), ErrorKind::NeedsLock);
+
+    let named = LockedArray::<u64>::create(2).unwrap();
+    assert!(named.as_fd().is_none(), "a named segment shows no descriptor");
+    let path = std::path::Path::new("/dev/shm").join(named.name());
+    let open = |options: &mut std::fs::OpenOptions| options.read(true).open(&path).unwrap().into();
+    let writable = || open(std::fs::File::options().write(true));
+    assert_eq!(*ShmArray::<u64>::from_fd(writable()).unwrap_err().kind(), ErrorKind::NeedsLock);
+    let same = LockedArray::<u64>::from_fd(writable()).unwrap();
+    let writer = same.write().unwrap();
+    held_by(named.try_write(), 1);
+    drop(writer);
+    let error = LockedArray::<u64>::from_fd(open(&mut std::fs::File::options())).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::PermissionDenied { .. }), "{error}");
+    let plain = ShmArray::<u64>::options().unnamed().create(2).unwrap();
+    let descriptor = plain.as_fd().unwrap().try_clone_to_owned().unwrap();
+    assert_eq!(*LockedArray::<u64>::from_fd(descriptor).unwrap_err().kind(), ErrorKind::NotLocked);
+}
+
 #[test]
 fn options_hold_before_and_behind_locked() {
     let grid = ShmArray::<f64>::options().shape(&[2, 3]).slots(2).locked().create(6).unwrap();
     let name = grid.name().to_owned();
-    assert_eq!((grid.shape(), grid.len()), (&[2, 3][..], 6));
+    assert_eq!((grid.shape(), grid.len(), grid.strides()), (&[2, 3][..], 6, vec![3, 1]));
+    assert_eq!(grid.position(&[1, 2]).unwrap(), 5);
+    assert_eq!(*grid.position(&[1, 3]).unwrap_err().kind(), ErrorKind::OutOfRange { index: 3, len: 3 });
+    assert!(matches!(grid.position(&[1]).unwrap_err().kind(), ErrorKind::ShapeMismatch { .. }));
     let second = LockedArray::<f64>::open(&name).unwrap();
     assert_eq!(*LockedArray::<f64>::open(&name).unwrap_err().kind(), ErrorKind::SlotsExhausted { slots: 2 });
     drop(second);
@@ -275,6 +309,23 @@ fn arrays_are_created_in_every_way() {
     assert_eq!(with.to_vec().unwrap(), [0, 5, 0]);
     let from = LockedArray::create_from_fn(3, |index| std::num::NonZeroU8::MIN.saturating_add(index as u8)).unwrap();
     assert_eq!(from.get(2).unwrap().get(), 3);
+    let fill = |slots: &mut [u16]| {
+        slots.fill(7);
+        Ok::<(), crate::Error>(())
+    };
+    let tried = LockedArray::try_create_with(2, fill).unwrap();
+    assert_eq!(tried.to_vec().unwrap(), [7, 7]);
+    let tried = LockedArray::try_create_from_fn::<crate::Error>(2, |index| Ok(index == 1)).unwrap();
+    assert_eq!(tried.to_vec().unwrap(), [false, true]);
+    #[derive(Debug, PartialEq)]
+    struct Refused;
+    impl From<crate::Error> for Refused {
+        fn from(error: crate::Error) -> Self {
+            panic!("{error}")
+        }
+    }
+    assert_eq!(LockedArray::<u16>::try_create_with(2, |_| Err(Refused)).unwrap_err(), Refused);
+    assert_eq!(LockedArray::<u16>::try_create_from_fn(2, |_| Err(Refused)).unwrap_err(), Refused);
     let opened = LockedArray::<u16>::open_or_create(with.name(), 3).unwrap();
     assert_eq!((opened.get(1).unwrap(), opened.persist()), (5, crate::Persist::UntilLastDetach));
     assert_eq!(opened.close().unwrap(), crate::Detached::StillInUse);
@@ -289,6 +340,18 @@ fn an_array_without_elements_has_an_empty_slice() {
     assert!(none.read().unwrap().is_empty());
     none.write().unwrap().fill(1);
     assert!(none.to_vec().unwrap().is_empty());
+}
+
+#[cfg(feature = "ndarray")]
+#[test]
+fn a_shape_of_no_elements_is_a_view_whatever_its_other_lengths_are() {
+    let shape = [1 << 20, 0, 1 << 20];
+    let none = cooperative(ShmArray::<u64>::options().shape(&shape).locked().create(0).unwrap());
+    assert_eq!(none.read().unwrap().view().shape(), shape);
+    assert_eq!(none.write().unwrap().view_mut().shape(), shape);
+    // More than `ndarray` can see is no shape.
+    let error = ShmArray::<u64>::options().shape(&[1 << 31, 0, 1 << 31]).locked().create(0).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::SizeOverflow { .. }), "{error}");
 }
 
 #[derive(ShmLayout, Clone, Copy, Debug, PartialEq)]

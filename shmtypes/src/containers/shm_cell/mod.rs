@@ -10,7 +10,7 @@ mod options;
 
 pub use options::CellOptions;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmRef, ShmValue, ShmZero, Writable};
 use crate::segment::attachment::Attachment;
 use crate::segment::elements::Kept;
@@ -161,11 +161,40 @@ impl<T: ShmValue, M: AccessMode> ShmCell<T, M> {
     /// Copies the current value out, whole. Needs only read access, and waits for nobody.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) if writers were faster than this reader 1,000 times in a row, or a peer scribbled
-    /// on the cell; [`ErrorKind::InvalidValue`](crate::ErrorKind::InvalidValue) if a peer left bytes there that are no `T`.
+    /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) if writers were faster than this reader 1,000 times in a row, or, with a large
+    /// value, for as long as the [lock timeout](CellOptions::lock_timeout) (30 seconds through a handle that may only read), or a peer
+    /// scribbled on the cell; [`ErrorKind::InvalidValue`](crate::ErrorKind::InvalidValue) if a peer left bytes there that are no `T`.
     #[inline]
     pub fn load(&self) -> Result<T> {
-        self.view().load_while(|| self.value.check_whole())
+        self.view().load_while(&mut 0, || self.value.check_whole(), |error| self.named(error))
+    }
+
+    /// The same, with the [version](Self::version) of this very value. Who waits from there on, by
+    /// `cell.view().`[`wait_changed`](ShmRef::wait_changed)`(version, deadline)`, misses no store and hears of none twice.
+    ///
+    /// ```
+    /// use shmtypes::ShmCell;
+    ///
+    /// let level = ShmCell::<u32>::create()?;
+    /// let (_, before) = level.load_versioned()?;
+    /// level.store(7)?;
+    /// level.view().wait_changed(before, std::time::Duration::from_secs(10))?;
+    /// assert_eq!(level.load_versioned()?, (7, before + 1));
+    /// # Ok::<(), shmtypes::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    #[inline]
+    pub fn load_versioned(&self) -> Result<(T, u64)> {
+        let mut number = 0;
+        let value = self.view().load_while(&mut number, || self.value.check_whole(), |error| self.named(error))?;
+        Ok((value, number))
+    }
+
+    #[cold]
+    fn named(&self, error: Error) -> Error {
+        error.in_segment(self.name())
     }
 
     /// The same into a place that is there already, which saves a copy of a large value where all bytes are a `T`.
@@ -174,7 +203,7 @@ impl<T: ShmValue, M: AccessMode> ShmCell<T, M> {
     /// As [`load`](Self::load). The place may have another value then, also a mixture of several.
     #[inline]
     pub fn load_into(&self, target: &mut T) -> Result<()> {
-        self.view().load_into_while(target, || self.value.check_whole())
+        self.view().load_into_while(target, || self.value.check_whole(), |error| self.named(error))
     }
 
     /// Replaces the value. Waits for other writers as long as the [lock timeout](CellOptions::lock_timeout) says, and never for
@@ -228,7 +257,8 @@ impl<T: ShmValue, M: AccessMode> ShmCell<T, M> {
     /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) at the deadline. A deadline that has passed asks once.
     pub fn wait_changed(&self, deadline: impl Into<Deadline>) -> Result<()> {
         // At every look: the zeros in the place of a count that was cut off never change.
-        self.seen.wait(|seen| self.view().wait_changed_while(seen, deadline.into(), || self.value.check_whole()))
+        let wait = |seen| self.view().wait_changed_while(seen, deadline.into(), || self.value.check_whole());
+        self.seen.wait(wait).map_err(|error| self.named(error))
     }
 
     /// Wakes all who [wait](Self::wait_changed), also those who may only read, and so could not ask for it. To be called after

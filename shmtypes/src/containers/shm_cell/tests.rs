@@ -1,7 +1,10 @@
 //! Cells as containers, on whatever plays the operating system.
+#![allow(unsafe_code, reason = "scribbles on a cell")]
 
+use crate::access::{self, atomic::with};
 use crate::{Container, Detached, ErrorKind, Persist, ReadOnly, ShmBox, ShmCell, ShmLayout, inspect, unlink};
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 fn unique(test: &str) -> String {
@@ -109,4 +112,68 @@ fn a_cell_with_too_few_slots_can_still_be_read() {
     assert!(matches!(error.kind(), ErrorKind::SlotsExhausted { slots: 1 }), "{error}");
     cell.store(8).unwrap();
     assert_eq!(ShmCell::<u64>::open_read_only(cell.name()).unwrap().load().unwrap(), 8);
+}
+
+#[test]
+fn a_value_comes_with_its_version_and_a_wait_from_there_misses_nothing() {
+    let cell = ShmCell::<u64>::create().unwrap();
+    let reader = ShmCell::<u64>::open_read_only(cell.name()).unwrap();
+    assert_eq!((cell.load_versioned().unwrap(), reader.load_versioned().unwrap()), ((0, 0), (0, 0)));
+    for number in 1..=3 {
+        cell.store(number).unwrap();
+        assert_eq!(
+            (cell.load_versioned().unwrap(), reader.load_versioned().unwrap()),
+            ((number, number), (number, number))
+        );
+    }
+    let last = if cfg!(miri) { 51 } else { 20_001_u64 };
+    std::thread::scope(|threads| {
+        threads.spawn(|| (4..=last).for_each(|number| cell.store(number).unwrap()));
+        let mut version = 3;
+        while version < last {
+            reader.view().wait_changed(version, Duration::from_secs(60)).unwrap();
+            let before = version;
+            let value;
+            (value, version) = reader.load_versioned().unwrap();
+            assert_eq!(value, version, "store number n stored n");
+            assert!(version > before);
+        }
+    });
+    assert_eq!(cell.view().load_versioned().unwrap(), (last, last));
+}
+
+/// Overwrites the count, the versions and the values with words, each in accesses of the size that it always has.
+fn scribble(cell: &ShmCell<NonZeroU32>, word: u64) {
+    let place = cell.view().as_ptr().cast::<u64>();
+    for index in [1, 3, 5, 7, 9] {
+        // SAFETY: inside the cell, which is aligned to eight bytes.
+        unsafe { with(place.wrapping_add(index).cast::<AtomicU64>(), |place| place.store(word, Ordering::Relaxed)) };
+    }
+    for index in [4, 6, 8, 10] {
+        // SAFETY: as above.
+        unsafe { access::store(place.wrapping_add(index).cast::<u32>(), &(word as u32)) };
+    }
+}
+
+#[test]
+fn errors_name_the_cell() {
+    let name = unique("cell-errors");
+    let cell = ShmCell::options().name(&name).create_from(NonZeroU32::MIN).unwrap();
+    let reader = ShmCell::<NonZeroU32>::open_read_only(&name).unwrap();
+    let waits = [cell.wait_changed(Instant::now()), reader.wait_changed(Instant::now())];
+    let views = [
+        cell.view().wait_changed(cell.version(), Instant::now()).map(drop),
+        cell.update(|_| cell.view().try_store(NonZeroU32::MAX)).unwrap(),
+    ];
+    // A peer's zeros are no value of the type, and a version that is odd is none that is complete.
+    scribble(&cell, 0);
+    let invalid = [cell.load(), reader.load(), cell.view().load()].map(|loaded| loaded.map(drop));
+    scribble(&cell, u64::MAX);
+    let mut target = NonZeroU32::MIN;
+    let busy = [cell.load().map(drop), reader.load_into(&mut target), cell.view().load_versioned().map(drop)];
+    assert!(busy.iter().all(|outcome| *outcome.as_ref().unwrap_err().kind() == ErrorKind::Busy), "{busy:?}");
+    let outcomes = waits.into_iter().chain(views).chain(invalid).chain(busy);
+    for error in outcomes.map(Result::unwrap_err) {
+        assert_eq!(error.segment(), Some(name.as_str()), "{error}");
+    }
 }

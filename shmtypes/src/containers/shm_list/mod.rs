@@ -12,6 +12,7 @@
 //! | `write` | storing |
 //! | `options` | creating and opening |
 //! | `iter` | iteration |
+//! | `show` | as Python shows it |
 //!
 //! The protocol is that of cells, with two buffers; its model covers it. What is different, the length that stands beside the
 //! version, is one more word that the version covers.
@@ -20,6 +21,7 @@ mod iter;
 mod kind;
 mod options;
 mod record;
+mod show;
 mod turn;
 mod write;
 
@@ -33,7 +35,6 @@ use crate::segment::attachment::Attachment;
 use crate::segment::elements::Kept;
 use crate::segment::{Detached, Persist};
 use crate::sync::{Deadline, Seen, ShmEvent};
-use core::fmt;
 use core::time::Duration;
 use record::{Slot, WORD};
 use shmtypes_compat::list::AsValue;
@@ -56,6 +57,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// same.set(-1, "some")?;
 ///
 /// assert_eq!(list.to_vec()?, [Value::from("howdy"), Value::from(2.5), Value::from("some")]);
+/// assert_eq!(list.to_string(), "['howdy', 2.5, 'some']");
 /// assert_eq!((list.count(2.5)?, list.index("some")?, list.format()?.as_str()), (1, 2, "8sd8s"));
 /// let error = list.set(0, "longer than the slot").unwrap_err();
 /// assert!(error.to_string().contains("20 bytes exceed the slot's 8"));
@@ -160,7 +162,7 @@ impl ShmList {
     /// Attaches to the list of this name, whatever its values are now, or creates it with these.
     ///
     /// # Errors
-    /// As [`open`](Self::open) and [`create`](Self::create); [`ErrorKind::ShapeMismatch`](crate::ErrorKind::ShapeMismatch) if
+    /// As [`open`](Self::open) and [`create`](Self::create); [`ErrorKind::LengthMismatch`](crate::ErrorKind::LengthMismatch) if
     /// it exists with another number of values.
     pub fn open_or_create<I>(name: &str, values: I) -> Result<Self>
     where
@@ -365,6 +367,23 @@ impl<M: AccessMode> ShmList<M> {
         }
     }
 
+    /// Whether there is a value that Python calls equal to `value`, as its `in` says.
+    ///
+    /// ```
+    /// use shmtypes::ShmList;
+    ///
+    /// let list = ShmList::create([1, 2])?;
+    /// assert!(list.contains(2.0)? && !list.contains("2")?);
+    /// # Ok::<(), shmtypes::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), for the values before it.
+    pub fn contains<'v>(&self, value: impl Into<ValueRef<'v>>) -> Result<bool> {
+        let needle = Needle::new(value.into());
+        Ok(self.find_map(|_, other| needle.is(other).then_some(()))?.is_some())
+    }
+
     /// How many bytes the slot of a value takes. Numbers and `None` fit into every one.
     ///
     /// # Errors
@@ -477,17 +496,6 @@ impl<M: AccessMode> ShmList<M> {
     /// As [`ShmArray::close`](crate::ShmArray::close).
     pub fn close(self) -> Result<Detached> {
         Attachment::close(self.words.into_keeper())
-    }
-}
-
-/// What it is, and not what is in it, which may be long: [`to_vec`](ShmList::to_vec) shows that.
-impl<M: AccessMode> fmt::Debug for ShmList<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ShmList")
-            .field("name", &self.name())
-            .field("len", &self.len)
-            .field("mode", &M::default())
-            .finish()
     }
 }
 

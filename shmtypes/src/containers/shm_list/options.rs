@@ -72,7 +72,8 @@ impl ListOptions {
     /// As there, and as [`create`](Self::create).
     pub fn create_with_capacities<V: AsValue>(&self, slots: impl IntoIterator<Item = (V, usize)>) -> Result<ShmList> {
         let slots: Vec<(V, usize)> = slots.into_iter().collect();
-        self.build(slots.iter().map(|(value, capacity)| (Encoded::new(value.as_value()), *capacity)))
+        let encoded = slots.iter().map(|(value, capacity)| (Encoded::new(value.as_value()), *capacity));
+        self.build(&encoded.collect::<Vec<_>>())
     }
 
     /// See [`ShmList::open`].
@@ -133,26 +134,39 @@ impl ListOptions {
         match self.len {
             Some(expected) if expected as u64 != len => {
                 // No truncation: not more than there are words.
-                Err(Error::new(ErrorKind::ShapeMismatch { given: vec![expected], expected: vec![len as usize] }))
+                Err(Error::new(ErrorKind::LengthMismatch { given: expected, found: len as usize }))
             }
             _ => Ok(()),
         }
     }
 
-    fn create_from<V: AsValue>(&self, values: &[V]) -> Result<ShmList> {
-        self.build(values.iter().map(|value| {
-            let value = Encoded::new(value.as_value());
-            (value, self.slot_capacity.max(value.len()))
-        }))
+    /// Refuses to make a list whose slots take so many bytes together if that is more than may be opened again.
+    pub(crate) fn check_bytes(&self, len: usize, slot_bytes: usize) -> Result<()> {
+        let overflow = || Error::new(ErrorKind::SizeOverflow { elements: len, element_size: slot_bytes / len.max(1) });
+        let areas = slot_bytes.checked_mul(2).ok_or_else(overflow)?;
+        let bytes =
+            len.checked_mul(RECORD_WORDS * WORD).and_then(|records| records.checked_add(areas)).ok_or_else(overflow)?;
+        let (bytes, limit) = (bytes as u64, self.segment.max_bytes);
+        if bytes > limit { Err(Error::new(ErrorKind::TooLarge { bytes, limit })) } else { Ok(()) }
     }
 
-    fn build<'v>(&self, slots: impl ExactSizeIterator<Item = (Encoded<'v>, usize)> + Clone) -> Result<ShmList> {
+    fn create_from<V: AsValue>(&self, values: &[V]) -> Result<ShmList> {
+        let encoded = values.iter().map(|value| {
+            let value = Encoded::new(value.as_value());
+            (value, self.slot_capacity.max(value.len()))
+        });
+        self.build(&encoded.collect::<Vec<_>>())
+    }
+
+    /// The values are asked for once, before: a caller's `AsValue` may say something else the next time, and these are sized first
+    /// and stored later.
+    fn build(&self, slots: &[(Encoded<'_>, usize)]) -> Result<ShmList> {
         let len = slots.len();
         // Cannot overflow: the values stand in memory.
         let mut words = len * RECORD_WORDS;
-        for (value, capacity) in slots.clone() {
+        for &(ref value, capacity) in slots {
             let overflow = || Error::new(ErrorKind::SizeOverflow { elements: len, element_size: capacity });
-            words = words.checked_add(2 * (rounded(&value, capacity)? / WORD)).ok_or_else(overflow)?;
+            words = words.checked_add(2 * (rounded(value, capacity)? / WORD)).ok_or_else(overflow)?;
         }
         let plan = Plan {
             container: Container::List,
@@ -178,14 +192,14 @@ fn rounded(value: &Encoded<'_>, capacity: usize) -> Result<usize> {
 }
 
 /// Makes zeros a list: values as store number 0, in the first areas.
-fn fill<'v>(words: &mut [u64], len: usize, slots: impl Iterator<Item = (Encoded<'v>, usize)>) -> Result<()> {
+fn fill(words: &mut [u64], len: usize, slots: &[(Encoded<'_>, usize)]) -> Result<()> {
     let (records, areas) = words.split_at_mut(len * RECORD_WORDS);
     let (records, _) = records.as_chunks_mut();
     let mut area = 0;
-    for ([_lock, _current, _version, _next_version, head, _next_head, room, offset], (value, capacity)) in
+    for ([_lock, _current, _version, _next_version, head, _next_head, room, offset], &(ref value, capacity)) in
         records.iter_mut().zip(slots)
     {
-        let capacity = rounded(&value, capacity)?;
+        let capacity = rounded(value, capacity)?;
         *head = value.head;
         *room = capacity as u64;
         *offset = (len * RECORD_WORDS + area) as u64;

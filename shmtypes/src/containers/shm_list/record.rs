@@ -45,7 +45,7 @@ pub(super) const MAX_CAPACITY: usize = u32::MAX as usize & !(WORD - 1);
 
 const _: () = assert!(size_of::<Record>() == 64);
 
-/// After which time a reader that still loses gives up.
+/// After which time a reader that still loses gives up, unless it is told less.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often a reader goes on after a series of losses, having given way to other threads.
@@ -60,6 +60,7 @@ pub(super) struct Slot<'a, M: AccessMode> {
     record: <Record as ShmLayout>::View<'a, M>,
     area: usize,
     capacity: usize,
+    patience: Duration,
 }
 
 /// The same with the view of number and head, which need no memory.
@@ -189,7 +190,12 @@ impl<'a, M: AccessMode> Slot<'a, M> {
             return Err(damaged("offset of a slot", offset));
         }
         // No truncation: less than the number of words.
-        Ok(Self { words, record, area: offset as usize, capacity: capacity as usize })
+        Ok(Self { words, record, area: offset as usize, capacity: capacity as usize, patience: PATIENCE })
+    }
+
+    /// The same, whose reads take no longer.
+    pub(super) fn within(self, patience: Duration) -> Self {
+        Self { patience: patience.min(PATIENCE), ..self }
     }
 
     pub(super) fn capacity(self) -> usize {
@@ -220,7 +226,7 @@ impl<'a, M: AccessMode> Slot<'a, M> {
     #[inline(always)]
     pub(super) fn glance(self, index: usize) -> Result<Glance> {
         let mut glance = Glance::default();
-        read(Numbers(self), &mut glance, index)?;
+        read(Numbers(self), &mut glance, index, self.patience)?;
         Ok(glance)
     }
 
@@ -285,7 +291,7 @@ impl<'a, M: AccessMode> Slot<'a, M> {
 
     fn copy(self, index: usize, text: Vec<u8>) -> Result<Copied> {
         let mut copied = Copied { glance: Glance::default(), text, failure: None };
-        read(Texts(self), &mut copied, index)?;
+        read(Texts(self), &mut copied, index, self.patience)?;
         match copied.failure {
             Some(error) => Err(error),
             None => Ok(copied),
@@ -310,12 +316,12 @@ impl<'a, M: AccessMode> Slot<'a, M> {
 
 /// Fills `target` with one store.
 #[inline(always)]
-fn read<B: Buffers>(buffers: B, target: &mut B::Private, index: usize) -> Result<()> {
-    if protocol::try_read(buffers, target) { Ok(()) } else { read_on(buffers, target, index) }
+fn read<B: Buffers>(buffers: B, target: &mut B::Private, index: usize, patience: Duration) -> Result<()> {
+    if protocol::try_read(buffers, target) { Ok(()) } else { read_on(buffers, target, index, patience) }
 }
 
 #[cold]
-fn read_on<B: Buffers>(buffers: B, target: &mut B::Private, index: usize) -> Result<()> {
+fn read_on<B: Buffers>(buffers: B, target: &mut B::Private, index: usize, patience: Duration) -> Result<()> {
     let start = Instant::now();
     for _ in 0..ROUNDS {
         let mut losses = 0;
@@ -325,7 +331,7 @@ fn read_on<B: Buffers>(buffers: B, target: &mut B::Private, index: usize) -> Res
                 return Ok(());
             }
             // Copies of long texts take long, and a peer can make each of them in vain.
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > patience {
                 return Err(ListError::Busy { index }.into());
             }
         }
@@ -436,5 +442,51 @@ impl<M: Writable> BuffersMut for Storing<'_, '_, M> {
                 stored.expect("inside the area, which is inside the data: both judged before");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::cell::Cell;
+
+    /// A slot that looks whole before each copy and not after it, as beside a peer that is faster than every reader.
+    #[derive(Clone, Copy)]
+    struct Never<'c> {
+        copies: &'c Cell<u32>,
+        just_copied: &'c Cell<bool>,
+    }
+
+    impl Buffers for Never<'_> {
+        type Private = ();
+        const COUNT: u64 = 2;
+
+        fn current(self, _: Ordering) -> u64 {
+            0
+        }
+
+        fn version_of(self, _: usize, _: Ordering) -> u64 {
+            u64::from(self.just_copied.take())
+        }
+
+        fn copy_from_buffer(self, _: usize, (): &mut ()) {
+            self.copies.set(self.copies.get() + 1);
+            self.just_copied.set(true);
+        }
+
+        fn fence(_: Ordering) {}
+    }
+
+    #[test]
+    fn a_reader_without_time_copies_once_more_and_gives_up() {
+        let copies = |patience| {
+            let copies = Cell::new(0);
+            let never = Never { copies: &copies, just_copied: &Cell::new(false) };
+            let error = read(never, &mut (), 3, patience).unwrap_err();
+            assert_eq!(*error.kind(), ErrorKind::List(ListError::Busy { index: 3 }));
+            copies.get()
+        };
+        assert_eq!(copies(Duration::ZERO), 2);
+        assert!(copies(PATIENCE) > 2);
     }
 }

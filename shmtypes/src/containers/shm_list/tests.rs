@@ -124,6 +124,8 @@ fn equality_is_pythons() {
     list.set(0, f64::NAN).unwrap();
     assert_eq!((list.count(f64::NAN).unwrap(), list.index(true).unwrap()), (0, 1));
     assert_eq!(*list_error(&list.index("absent").unwrap_err()), ListError::NotFound);
+    assert!(list.contains(1).unwrap() && list.contains(()).unwrap());
+    assert!(!list.contains(f64::NAN).unwrap() && !list.contains("absent").unwrap());
 }
 
 #[test]
@@ -173,7 +175,7 @@ fn the_segment_is_a_list_and_no_other_container() {
     let list = ShmList::options().name(&name).persist(Persist::Keep).create([1, 2]).unwrap();
     let info = inspect(&name).unwrap();
     assert_eq!((info.container, info.slots.map(|slots| slots.count)), (Container::List, Some(64)));
-    assert_eq!(format!("{list:?}"), format!("ShmList {{ name: {name:?}, len: 2, mode: ReadWrite }}"));
+    assert_eq!(format!("{list:?}"), format!("ShmList([1, 2], name='{name}')"));
     let error = ShmArray::<u64>::open(&name).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::WrongContainer { found: "ShmList", expected: "ShmArray" }), "{error}");
     let array = ShmArray::<u64>::create(100).unwrap();
@@ -192,7 +194,52 @@ fn opening_or_creating_finds_a_list_of_the_same_length() {
     first.set(0, 7).unwrap();
     assert_eq!(ShmList::open_or_create(&name, [1, 2]).unwrap().get(0).unwrap(), Value::Int(7));
     let error = ShmList::open_or_create(&name, [1, 2, 3]).unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::ShapeMismatch { given: vec![3], expected: vec![2] });
+    assert_eq!(*error.kind(), ErrorKind::LengthMismatch { given: 3, found: 2 });
+    let text = format!("{name:?}: it is a list of 2 values, not 3 (attach with `open`, which takes any");
+    assert!(error.to_string().starts_with(&text), "{error}");
+}
+
+#[test]
+fn a_list_is_shown_as_python_shows_one() {
+    let list = ShmList::options().unnamed().create(one_of_each()).unwrap();
+    assert_eq!(list.to_string(), "[-9223372036854775808, -0.0, True, 't\u{fc}xt', b'b\\x00\\x00', None, '']");
+    assert_eq!(format!("{list:?}"), format!("ShmList({list}, name='')"));
+    assert_eq!(ShmList::create([0_i64; 0]).unwrap().to_string(), "[]");
+}
+
+#[test]
+fn what_cannot_be_read_is_shown_by_why_and_not_without_end() {
+    let list = ShmList::create((0..300).map(|_| 7)).unwrap();
+    for index in 0..102 {
+        // As a peer would that marks each value as being written.
+        scribble(&list, (2 * index + 1) * RECORD_WORDS + 2, 1);
+    }
+    let shown = list.to_string();
+    assert!(shown.starts_with("[7, <") && shown.ends_with(", <99 more, of which not all are readable>]"), "{shown}");
+    assert_eq!(shown.matches('<').count(), 101);
+    assert!(shown.contains(&ErrorKind::List(ListError::Busy { index: 3 }).to_string()), "{shown}");
+}
+
+/// A value that is a longer text each time it is asked for.
+struct Growing(core::cell::Cell<usize>);
+
+impl AsValue for Growing {
+    fn as_value(&self) -> ValueRef<'_> {
+        self.0.set(self.0.get() + 20);
+        ValueRef::Str(&"some text that has far more bytes than the slot for its beginning"[..self.0.get()])
+    }
+}
+
+#[test]
+fn a_value_that_answers_differently_each_time_is_asked_once() {
+    let growing = || Growing(core::cell::Cell::new(0));
+    let expected = Value::from("some text that has f");
+    let list = ShmList::create([growing()]).unwrap();
+    assert_eq!((list.get(0).unwrap(), list.capacity(0).unwrap()), (expected.clone(), 24));
+    let list = ShmList::create_with_capacities([(growing(), 20), (growing(), 20)]).unwrap();
+    assert_eq!(list.to_vec().unwrap(), [expected.clone(), expected.clone()]);
+    let name = unique("growing");
+    assert_eq!(ShmList::open_or_create(&name, [growing()]).unwrap().get(0).unwrap(), expected);
 }
 
 #[test]

@@ -5,7 +5,6 @@ use super::control::{Control, Parts};
 use super::publication::{self, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{AccessMode, ReadWrite, ShmLayout, ShmRef, ShmValue, Writable};
-use crate::segment::elements::Elements;
 use crate::sync::lock::waiting::Waiting;
 use crate::sync::{Deadline, Lease};
 use core::fmt;
@@ -15,6 +14,9 @@ use core::marker::PhantomData;
 ///
 /// Dropping it gives the right back, and wakes whoever follows. It stays in its thread, and works for the process that
 /// took it only: what a forked child inherits is to be left alone, and does nothing when it is dropped.
+///
+/// If a hostile peer overwrites the lease, two can have it at once. A process that is not its holder finds out at the next
+/// [`flush`](Self::flush) or truncation; two threads that use one handle, or clones of it, are one holder to the lease, and do not.
 ///
 /// ```
 /// use shmtypes::{ErrorKind, ShmVec};
@@ -30,7 +32,7 @@ use core::marker::PhantomData;
 /// # Ok::<(), shmtypes::Error>(())
 /// ```
 pub struct Appender<'a, T: ShmLayout, M: Writable = ReadWrite> {
-    elements: &'a Elements<T, M>,
+    vec: &'a ShmVec<T, M>,
     control: ShmRef<'a, Control, M>,
     /// What the shared word says: only the lease's holder stores there, so nobody needs to look.
     state: State,
@@ -47,6 +49,8 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
     /// [said otherwise](super::VecOptions::lock_timeout).
     ///
     /// # Errors
+    /// [`ErrorKind::WouldDeadlock`] at once if this thread has it by this handle or a clone, which includes each call of the
+    /// handle's own [`push`](Self::push) and the like beside an appender. (By a handle that was opened separately, it waits.)
     /// [`ErrorKind::LockTimedOut`] if a living process, or another thread of this one, keeps it for so long;
     /// [`ErrorKind::SlotsExhausted`] in a forked child for which there is no participant slot; [`ErrorKind::Strided`] if the
     /// segment's type has further fields, which would stay as they are.
@@ -88,11 +92,10 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
     {
         self.elements.check_dense()?;
         let control = self.elements.block();
-        let lease = Lease::take(control.lease(), waiting)
-            .map_err(|error| self.elements.truncation_or(error).on(self.name()))?;
+        let lease = Lease::take(control.lease(), waiting).map_err(|error| self.named(error))?;
         let state = publication::begin(control.state(), self.capacity());
         self.elements.check_whole()?;
-        Ok(Appender { elements: &self.elements, control, state, told: state, lease, stays: PhantomData })
+        Ok(Appender { vec: self, control, state, told: state, lease, stays: PhantomData })
     }
 
     /// Appends an element. Takes the [`Appender`] for this call and wakes whoever follows; for more than one element, take
@@ -106,6 +109,18 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
         M: Writable,
     {
         self.appender()?.push(value)
+    }
+
+    /// Appends what an iterator gives, one by one: see [`push`](Self::push). The appender is held while the iterator runs.
+    ///
+    /// # Errors
+    /// As [`appender`](Self::appender) and [`Appender::extend`].
+    pub fn extend(&self, values: impl IntoIterator<Item = T>) -> Result<()>
+    where
+        T: ShmValue,
+        M: Writable,
+    {
+        self.appender()?.extend(values)
     }
 
     /// Appends all elements of a slice, or none: see [`push`](Self::push).
@@ -186,7 +201,7 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
     #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.elements.count()
+        self.vec.capacity()
     }
 
     /// Whether the last holder of the right died with it. What it had pushed is there; an element that it was about to
@@ -201,7 +216,7 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
     /// ms.
     ///
     /// A forked child must not push through the appender that it inherits: it would overwrite what its parent appends. All else
-    /// is refused there.
+    /// that changes something is refused there.
     ///
     /// # Errors
     /// [`ErrorKind::Full`].
@@ -210,16 +225,14 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
     where
         T: ShmValue,
     {
-        // Whether this is a forked child is not asked here: that would double the time of a push.
-        let elements = self.elements;
-        let store = |index| {
-            // There is room.
-            let _ = elements.store(index, &value);
-        };
+        // Whether this is a forked child is not asked here: one load more makes a push a fifth slower.
+        let elements = &*self.vec.elements;
+        // There is room, and `take` has seen that the elements stand side by side.
+        let store = |index| elements.store_dense(index, &value);
         if publication::append(self.control.state(), &mut self.state, elements.count(), 1, store) {
             elements.check_stored()
         } else {
-            Err(self.full())
+            Err(self.refused())
         }
     }
 
@@ -232,26 +245,95 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
         T: ShmValue,
     {
         self.check_process()?;
-        let (elements, mut copied) = (self.elements, Ok(()));
+        let (elements, mut copied) = (&*self.vec.elements, Ok(()));
         // Never fails: there is room, and `take` has seen that the elements stand side by side.
-        let store = |index| copied = elements.copy_in(index, values);
+        let store = |index| {
+            copied = elements.copy_in(index, values);
+            true
+        };
         if publication::append(self.control.state(), &mut self.state, elements.count(), values.len(), store) {
             elements.whole(copied)
         } else {
-            Err(self.full())
+            Err(self.refused())
         }
     }
 
     /// Fails in a forked child, whose copy of the appender would overwrite what its parent appends.
     #[inline(always)]
     fn check_process(&self) -> Result<()> {
-        if self.lease.is_own() { Ok(()) } else { Err(lost()) }
+        if self.lease.is_own() { Ok(()) } else { Err(self.lost()) }
+    }
+
+    /// Why nothing was appended.
+    #[cold]
+    #[inline(never)]
+    fn refused(&self) -> Error {
+        match self.check_process() {
+            Ok(()) => self.vec.named(Error::new(ErrorKind::Full { capacity: self.capacity() })),
+            Err(error) => error,
+        }
     }
 
     #[cold]
     #[inline(never)]
-    fn full(&self) -> Error {
-        Error::new(ErrorKind::Full { capacity: self.capacity() })
+    fn lost(&self) -> Error {
+        self.vec.named(Error::new(ErrorKind::LeaseLost))
+    }
+
+    #[cold]
+    fn out_of_range(&self, index: usize) -> Error {
+        self.vec.named(Error::out_of_range(index, self.len()))
+    }
+
+    /// Appends what an iterator gives, one by one, as [`push`](Self::push) does. Readers see each element at once; where all or none
+    /// should be seen, use [`extend_from_slice`](Self::extend_from_slice).
+    ///
+    /// ```
+    /// use shmtypes::{ErrorKind, ShmVec};
+    ///
+    /// let squares = ShmVec::<u64>::create(4)?;
+    /// let mut appender = squares.appender()?;
+    /// appender.extend((0..3).map(|n| n * n))?;
+    /// assert_eq!(*appender.extend(10..).unwrap_err().kind(), ErrorKind::Full { capacity: 4 });
+    /// assert_eq!(squares.snapshot()?, [0, 1, 4, 10]);
+    /// # Ok::<(), shmtypes::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`push`](Self::push), for the first element that has no room; those before it stay.
+    pub fn extend(&mut self, values: impl IntoIterator<Item = T>) -> Result<()>
+    where
+        T: ShmValue,
+    {
+        values.into_iter().try_for_each(|value| self.push(value))
+    }
+
+    /// Copies element `index` out. Nobody else truncates, so that what is in sight stays.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfRange`]; [`ErrorKind::InvalidValue`] if a peer left bytes there that are no `T`.
+    #[inline]
+    pub fn get(&self, index: usize) -> Result<T>
+    where
+        T: ShmValue,
+    {
+        if index < self.len() {
+            self.vec.elements.get(index).map_err(|error| self.vec.named(error))
+        } else {
+            Err(self.out_of_range(index))
+        }
+    }
+
+    /// Copies the last element out; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    #[inline]
+    pub fn last(&self) -> Result<Option<T>>
+    where
+        T: ShmValue,
+    {
+        self.len().checked_sub(1).map(|last| self.get(last)).transpose()
     }
 
     /// Stores an element that is in sight, in place. A reader may see an element of more than 8 bytes, or of another
@@ -267,7 +349,7 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
         T: ShmValue,
     {
         self.check_process()?;
-        if index < self.len() { self.elements.set(index, value) } else { Err(Error::out_of_range(index, self.len())) }
+        if index < self.len() { self.vec.elements.set(index, value) } else { Err(self.out_of_range(index)) }
     }
 
     /// Takes the last element away, which is a [truncation](Self::truncate).
@@ -279,10 +361,11 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
     where
         T: ShmValue,
     {
-        let Some(last) = self.len().checked_sub(1) else { return Ok(None) };
-        let value = self.elements.get(last)?;
-        self.truncate(last)?;
-        Ok(Some(value))
+        // First: who has lost the lease does not know what there is.
+        self.check_lease()?;
+        let Some(last) = self.last()? else { return Ok(None) };
+        self.truncate(self.len() - 1)?;
+        Ok(Some(last))
     }
 
     /// Takes all elements from `len` on away. Followers get a [`Reset`](super::Followed::Reset) and begin anew. Does
@@ -295,7 +378,7 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
         if len < self.len() {
             publication::truncate(self.control.state(), &mut self.state, len);
         }
-        self.elements.check_stored()
+        self.vec.elements.check_stored()
     }
 
     /// Takes all elements away: [`truncate(0)`](Self::truncate).
@@ -315,11 +398,11 @@ impl<T: ShmLayout, M: Writable> Appender<'_, T, M> {
     pub fn flush(&mut self) -> Result<()> {
         self.check_lease()?;
         self.tell();
-        self.elements.check_whole()
+        self.vec.elements.check_whole()
     }
 
     fn check_lease(&self) -> Result<()> {
-        self.lease.check().map_err(|error| self.elements.truncation_or(error))
+        self.lease.check().map_err(|error| self.vec.named(error))
     }
 
     fn tell(&mut self) {
@@ -349,10 +432,4 @@ impl<T: ShmLayout, M: Writable> fmt::Debug for Appender<'_, T, M> {
             .field("took_over", &self.took_over())
             .finish()
     }
-}
-
-#[cold]
-#[inline(never)]
-fn lost() -> Error {
-    Error::new(ErrorKind::LeaseLost)
 }

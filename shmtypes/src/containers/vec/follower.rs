@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{AccessMode, ReadWrite, ShmLayout, ShmValue};
 use crate::segment::elements::Elements;
 use crate::sync::Deadline;
-use core::hint;
+use core::{fmt, hint};
 use std::time::Duration;
 
 /// How long a follower sleeps before it looks by itself: pushes alone wake nobody.
@@ -49,11 +49,27 @@ pub enum Followed<T> {
 /// ```
 ///
 /// Needs only read access. It is a handle of its own: the vector stays attached as long as it lives. Nobody waits for a
-/// follower, and one that is killed leaves nothing behind.
-#[derive(Debug)]
+/// follower, and one that is killed leaves nothing behind. A clone goes on at the same place, and from there on by itself.
 pub struct Follower<T: ShmLayout, M: AccessMode = ReadWrite> {
     vec: ShmVec<T, M>,
     cursor: Cursor,
+}
+
+impl<T: ShmLayout, M: AccessMode> Clone for Follower<T, M> {
+    fn clone(&self) -> Self {
+        Self { vec: self.vec.clone(), cursor: self.cursor }
+    }
+}
+
+/// Where it stands: the number of the next element, and of the truncation since which it has looked.
+impl<T: ShmLayout, M: AccessMode> fmt::Debug for Follower<T, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follower")
+            .field("name", &self.vec.name())
+            .field("position", &self.position())
+            .field("epoch", &self.cursor.epoch())
+            .finish()
+    }
 }
 
 /// Following.
@@ -135,7 +151,8 @@ impl<T: ShmLayout, M: AccessMode> Follower<T, M> {
             // What is cut off looks like an empty vector.
             Taken::Nothing => elements.whole(Ok(None)),
             Taken::Reset => elements.whole(Ok(Some(Followed::Reset))),
-            Taken::Copied(item) => item.map(|item| Some(Followed::Item(item))),
+            Taken::Copied(Ok(item)) => Ok(Some(Followed::Item(item))),
+            Taken::Copied(Err(error)) => Err(self.vec.named(error)),
         }
     }
 
@@ -174,7 +191,7 @@ impl<T: ShmLayout, M: AccessMode> Follower<T, M> {
                 items.truncate(before);
                 elements.whole(Ok(Followed::Reset))
             }
-            Taken::Copied(copied) => copied.map(Followed::Item),
+            Taken::Copied(copied) => copied.map(Followed::Item).map_err(|error| self.vec.named(error)),
         }
     }
 

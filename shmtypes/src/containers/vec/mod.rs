@@ -162,7 +162,7 @@ impl<T: ShmLayout> ShmVec<T> {
     /// Attaches to the vector of this name, or creates it empty with room for `capacity` elements.
     ///
     /// # Errors
-    /// As [`open`](Self::open) and [`create`](Self::create); [`ErrorKind::ShapeMismatch`](crate::ErrorKind::ShapeMismatch)
+    /// As [`open`](Self::open) and [`create`](Self::create); [`ErrorKind::CapacityMismatch`](crate::ErrorKind::CapacityMismatch)
     /// if it exists with another capacity.
     pub fn open_or_create(name: &str, capacity: usize) -> Result<Self>
     where

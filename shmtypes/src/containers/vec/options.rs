@@ -75,7 +75,7 @@ impl<T: ShmLayout> VecOptions<T> {
         T: ShmValue,
     {
         if values.len() > capacity {
-            return Err(Error::new(ErrorKind::Full { capacity }));
+            return Err(Error::new(ErrorKind::Full { capacity }).on(self.segment.name.as_deref().unwrap_or_default()));
         }
         let mut draft = self.draft(capacity, true)?;
         draft.first_elements(values.len()).copy_from_slice(values);
@@ -147,8 +147,8 @@ impl<T: ShmLayout> VecOptions<T> {
         }
         match capacity {
             Some(given) if given as u64 != header.capacity => {
-                let expected = vec![header.capacity as usize];
-                Err(Error::new(ErrorKind::ShapeMismatch { given: vec![given], expected }))
+                // No truncation: at most `MAX_CAPACITY`, and mapped by whoever made it.
+                Err(Error::new(ErrorKind::CapacityMismatch { given, found: header.capacity as usize }))
             }
             _ => Ok(()),
         }

@@ -75,20 +75,21 @@ pub(super) fn begin<W: OwnStateWord>(word: W, capacity: usize) -> State {
     State::new(found.epoch(), found.len(capacity))
 }
 
-/// Stores `count` elements behind the last one, and then shows them. `false` if there is no room.
+/// Stores `count` elements behind the last one, and then shows them. `false` if there is no room, or if `store` refuses.
 #[inline(always)]
 pub(super) fn append(
     word: impl OwnStateWord,
     state: &mut State,
     capacity: usize,
     count: usize,
-    store: impl FnOnce(usize),
+    store: impl FnOnce(usize) -> bool,
 ) -> bool {
-    let len = state.len(capacity);
-    if count > capacity - len {
+    // Not clamped: a holder's own state never is beyond the capacity, from `begin` on. No overflow: a slice has fewer than 2^63
+    // elements.
+    let len = state.0 & LEN_MASK;
+    if len + count as u64 > capacity as u64 || !store(len as usize) {
         return false;
     }
-    store(len);
     // `len + count <= capacity`, so nothing is carried into the epoch.
     state.0 += count as u64;
     // Pairs with the acquire in `look`.
@@ -159,6 +160,11 @@ impl Cursor {
 
     pub(super) fn position(&self) -> usize {
         self.position
+    }
+
+    /// The truncation that it knows of.
+    pub(super) fn epoch(&self) -> u64 {
+        self.known.epoch()
     }
 
     /// Whether there was a truncation between the last look and this one.

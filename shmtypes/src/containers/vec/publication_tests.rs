@@ -116,7 +116,10 @@ struct Writer<'a, S> {
 impl<S: Seed> Writer<'_, S> {
     fn append(&mut self, value: u64) {
         let world = self.word.world;
-        let store = |index: usize| world.elements[index].iter().for_each(|half| half.store(value, Relaxed));
+        let store = |index: usize| {
+            world.elements[index].iter().for_each(|half| half.store(value, Relaxed));
+            true
+        };
         assert!(publication::append(self.word, &mut self.state, CAPACITY, 1, store));
     }
 

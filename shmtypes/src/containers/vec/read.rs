@@ -86,9 +86,28 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
         };
         let read = publication::read(self.elements.block().state(), go_on, |state| {
             let len = state.len(self.capacity());
-            if index < len { settled(|| self.elements.get(index)) } else { Err(self.out_of_range(index, len)) }
+            if index < len { settled(|| self.elements.get(index)) } else { Err(Error::out_of_range(index, len)) }
         });
-        read.unwrap_or_else(|| Err(self.busy()))
+        match read {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => Err(self.named(error)),
+            None => Err(self.busy()),
+        }
+    }
+
+    /// Copies the last element in sight out; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidValue`] if a peer left bytes there that are no `T`.
+    #[inline]
+    pub fn last(&self) -> Result<Option<T>>
+    where
+        T: ShmValue,
+    {
+        self.read_many(|len| match len.checked_sub(1) {
+            Some(last) => settled(|| self.elements.get(last)).map(Some),
+            None => self.elements.whole(Ok(None)),
+        })
     }
 
     /// Copies all elements in sight out.
@@ -114,7 +133,7 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
     {
         self.read_many(|len| match start.checked_add(target.len()) {
             Some(end) if end <= len => settled(|| self.elements.copy_out_checked(start, target)),
-            end => Err(self.out_of_range(end.unwrap_or(usize::MAX), len)),
+            end => Err(Error::out_of_range(end.unwrap_or(usize::MAX), len)),
         })
     }
 
@@ -126,21 +145,22 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
             attempts < ATTEMPTS && (attempts < LONG_ATTEMPTS || start.elapsed() < LONG_PATIENCE)
         };
         let read = publication::read(self.elements.block().state(), go_on, |state| copy(state.len(self.capacity())));
-        read.unwrap_or_else(|| Err(self.busy()))
+        read.unwrap_or_else(|| Err(self.busy())).map_err(|error| self.named(error))
     }
 
+    /// The error of an access.
     #[cold]
-    fn out_of_range(&self, index: usize, len: usize) -> Error {
-        self.elements.truncation_or(Error::out_of_range(index, len))
+    pub(super) fn named(&self, error: Error) -> Error {
+        self.elements.truncation_or(error).on(self.name())
     }
 
     #[cold]
     fn busy(&self) -> Error {
-        self.elements.truncation_or(Error::new(ErrorKind::Busy).on(self.name()))
+        self.named(Error::new(ErrorKind::Busy))
     }
 
     /// Copies of the elements that are in sight now, one after the other. All are of one time: if the vector is truncated
-    /// before the last one, the iterator ends there.
+    /// before the last one, the iterator ends there. `iter().rev()` begins with the newest.
     ///
     /// Each item is an `Err` if a peer left bytes there that are no `T`.
     pub fn iter(&self) -> VecIter<'_, T, M>
@@ -157,13 +177,34 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
     }
 }
 
-/// Copies of the elements, in order. Made by [`ShmVec::iter`].
+/// Copies of the elements, in order or from the last one on. Made by [`ShmVec::iter`].
+///
+/// A clone goes on at the same places, over the same elements.
 #[derive(Debug)]
 pub struct VecIter<'a, T: ShmLayout, M: AccessMode = ReadWrite> {
     vec: &'a ShmVec<T, M>,
     known: State,
     next: usize,
     end: usize,
+}
+
+impl<T: ShmLayout, M: AccessMode> Clone for VecIter<'_, T, M> {
+    fn clone(&self) -> Self {
+        Self { vec: self.vec, known: self.known, next: self.next, end: self.end }
+    }
+}
+
+impl<T: ShmValue, M: AccessMode> VecIter<'_, T, M> {
+    /// A copy of an element, unless the vector was truncated since the iteration began, which ends it.
+    #[inline(always)]
+    fn copy(&mut self, index: usize) -> Option<Result<T>> {
+        let item = settled(|| self.vec.elements.get(index));
+        if publication::look_again(self.vec.elements.block().state(), self.known).is_err() {
+            self.end = self.next;
+            return self.vec.elements.check_whole().err().map(|error| Err(self.vec.named(error)));
+        }
+        Some(item.map_err(|error| self.vec.named(error)))
+    }
 }
 
 impl<T: ShmValue, M: AccessMode> Iterator for VecIter<'_, T, M> {
@@ -174,17 +215,26 @@ impl<T: ShmValue, M: AccessMode> Iterator for VecIter<'_, T, M> {
         if self.next == self.end {
             return None;
         }
-        let item = settled(|| self.vec.elements.get(self.next));
-        if publication::look_again(self.vec.elements.block().state(), self.known).is_err() {
-            self.end = self.next;
-            return self.vec.elements.check_whole().err().map(Err);
-        }
-        self.next += 1;
+        let item = self.copy(self.next)?;
+        // Not beyond the end, which is here if the segment was found truncated.
+        self.next = self.end.min(self.next + 1);
         Some(item)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         (0, Some(self.end - self.next))
+    }
+}
+
+impl<T: ShmValue, M: AccessMode> DoubleEndedIterator for VecIter<'_, T, M> {
+    #[inline]
+    fn next_back(&mut self) -> Option<Result<T>> {
+        if self.next == self.end {
+            return None;
+        }
+        let item = self.copy(self.end - 1)?;
+        self.end = self.next.max(self.end.saturating_sub(1));
+        Some(item)
     }
 }
 

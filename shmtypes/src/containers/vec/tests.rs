@@ -7,6 +7,7 @@ use crate::{
     inspect, unlink,
 };
 use core::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -77,10 +78,8 @@ fn a_full_vector_says_so_and_stays_as_it_is() {
     vec.push(3).unwrap();
     let error = vec.push(4).unwrap_err();
     assert_eq!(*error.kind(), full);
-    assert!(
-        error.to_string().starts_with("it is full: there is room for 3 elements altogether (truncate it"),
-        "{error}"
-    );
+    let text = format!("{:?}: it is full: there is room for 3 elements altogether (truncate it", vec.name());
+    assert!(error.to_string().starts_with(&text), "{error}");
     vec.extend_from_slice(&[]).unwrap();
     assert_eq!(vec.snapshot().unwrap(), [1, 2, 3]);
 
@@ -137,6 +136,113 @@ fn a_follower_gets_every_element_once_and_a_truncation_as_one_reset() {
     vec.truncate(100).unwrap();
     vec.truncate(5).unwrap();
     assert_eq!(late.read_available(&mut items).unwrap(), Followed::Item(0));
+}
+
+#[test]
+fn a_follower_and_its_clone_go_on_from_one_place_each_by_itself() {
+    let vec = ShmVec::create_from_slice(10, &[1_u64, 2, 3]).unwrap();
+    vec.pop().unwrap();
+    let mut follower = vec.follow();
+    assert_eq!(follower.next(Instant::now()).unwrap(), Followed::Item(1));
+    let mut clone = follower.clone();
+    assert_eq!(format!("{clone:?}"), format!("Follower {{ name: {:?}, position: 1, epoch: 1 }}", vec.name()));
+    vec.push(4).unwrap();
+    for follower in [&mut follower, &mut clone] {
+        let got: Vec<_> = follower.until(Instant::now()).map(Result::unwrap).collect();
+        assert_eq!(got, [2, 4].map(Followed::Item));
+    }
+    // One that knows of an older truncation is told, also if it was cloned after the newer one.
+    vec.clear().unwrap();
+    assert_eq!(clone.clone().try_next().unwrap(), Some(Followed::Reset));
+    assert_eq!(clone.try_next().unwrap(), Some(Followed::Reset));
+}
+
+#[test]
+fn elements_are_appended_by_iterators_and_read_from_the_end() {
+    let vec = ShmVec::<u64>::create(5).unwrap();
+    assert_eq!((vec.last().unwrap(), vec.iter().next_back().is_none()), (None, true));
+    vec.extend([1, 2]).unwrap();
+    let mut appender = vec.appender().unwrap();
+    assert_eq!((appender.get(0).unwrap(), appender.last().unwrap()), (1, Some(2)));
+    let error = appender.get(2).unwrap_err();
+    assert_eq!((error.kind(), error.segment()), (&ErrorKind::OutOfRange { index: 2, len: 2 }, Some(vec.name())));
+    assert_eq!(*appender.extend(3..).unwrap_err().kind(), ErrorKind::Full { capacity: 5 });
+    assert_eq!((appender.len(), appender.last().unwrap(), vec.last().unwrap()), (5, Some(5), Some(5)));
+    appender.clear().unwrap();
+    assert_eq!((appender.last().unwrap(), vec.last().unwrap()), (None, None));
+    appender.extend([1, 2, 3, 4]).unwrap();
+    drop(appender);
+
+    let mut iter = vec.iter();
+    assert_eq!((iter.next().unwrap().unwrap(), iter.next_back().unwrap().unwrap()), (1, 4));
+    let clone = iter.clone();
+    assert_eq!(iter.rev().map(Result::unwrap).collect::<Vec<_>>(), [3, 2]);
+    assert_eq!(clone.map(Result::unwrap).collect::<Vec<_>>(), [2, 3]);
+    let mut ended = vec.iter();
+    vec.pop().unwrap();
+    assert!(ended.next_back().is_none() && ended.next().is_none());
+}
+
+#[test]
+fn errors_of_a_vector_name_it() {
+    let vec = ShmVec::create_from_slice(2, &[1_u64]).unwrap();
+    let name = Some(vec.name());
+    assert_eq!(vec.get(1).unwrap_err().segment(), name);
+    assert_eq!(vec.copy_to_slice(0, &mut [0; 2]).unwrap_err().segment(), name);
+    assert_eq!(vec.set(1, 2).unwrap_err().segment(), name);
+    assert_eq!(vec.extend_from_slice(&[2, 3]).unwrap_err().segment(), name);
+    let mut appender = vec.appender().unwrap();
+    set_lease(&vec, 5 | 1 << 32);
+    assert_eq!(appender.flush().unwrap_err().segment(), name);
+    let name = unique("vec-full");
+    let error = ShmVec::options().name(&name).create_from_slice(1, &[1_u64, 2]).unwrap_err();
+    assert_eq!((error.kind(), error.segment()), (&ErrorKind::Full { capacity: 1 }, Some(name.as_str())));
+}
+
+#[test]
+fn a_thread_does_not_wait_for_its_own_appender() {
+    let short = Some(Duration::from_millis(20));
+    let vec = ShmVec::<u64>::options().name(unique("own")).lock_timeout(short).create(10).unwrap();
+    let (clone, other) = (vec.clone(), ShmVec::<u64>::open(vec.name()).unwrap());
+    let mut appender = vec.appender().unwrap();
+    for handle in [&vec, &clone] {
+        for outcome in
+            [handle.push(1), handle.appender().map(drop), handle.appender_until(Duration::from_millis(20)).map(drop)]
+        {
+            let error = outcome.unwrap_err();
+            assert_eq!((error.kind(), error.segment()), (&ErrorKind::WouldDeadlock, Some(vec.name())));
+            assert!(error.to_string().contains("(use the appender that this thread has, or drop it first)"), "{error}");
+        }
+        assert!(handle.try_appender().unwrap().is_none());
+    }
+    // Whoever else waits, waits: the appender may be dropped meanwhile.
+    let waits = |error: &crate::Error| matches!(error.kind(), ErrorKind::LockTimedOut { slot: 0, .. });
+    assert!(waits(&other.push(1).unwrap_err()));
+    std::thread::scope(|scope| {
+        let error = scope.spawn(|| clone.push(1).unwrap_err()).join().unwrap();
+        assert!(waits(&error), "{error}");
+    });
+    appender.push(2).unwrap();
+    drop(appender);
+    vec.push(3).unwrap();
+    std::thread::scope(|scope| {
+        let ((taken, is_taken), (go_on, may_go_on)) = (mpsc::channel(), mpsc::channel::<()>());
+        let vec = &vec;
+        scope.spawn(move || {
+            let appender = vec.appender().unwrap();
+            taken.send(()).unwrap();
+            // Ends also with the sender.
+            let _ = may_go_on.recv();
+            drop(appender);
+        });
+        is_taken.recv().unwrap();
+        let error = clone.appender_until(Instant::now()).unwrap_err();
+        assert!(waits(&error), "{error}, and this thread has let go of it");
+        drop(go_on);
+    });
+    assert_eq!(vec.snapshot().unwrap(), [2, 3]);
+    core::mem::forget(vec.appender().unwrap());
+    assert_eq!(*vec.push(4).unwrap_err().kind(), ErrorKind::WouldDeadlock);
 }
 
 #[test]
@@ -343,12 +449,16 @@ fn an_appender_whose_lease_was_overwritten_says_so() {
     for outcome in [appender.flush(), appender.truncate(0), appender.pop().map(drop), appender.clear()] {
         let error = outcome.unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::LeaseLost);
-        assert!(error.to_string().starts_with("this appender no longer holds its lease (take"), "{error}");
+        assert!(error.to_string().contains(": this appender no longer holds its lease (take"), "{error}");
     }
     assert_eq!(vec.snapshot().unwrap(), [1, 2]);
     drop((appender, second));
     // What names another is not let go of.
     assert_eq!(vec.elements.block().lease().load(Relaxed), 5 | 1 << 32);
+    let empty = ShmVec::<u64>::create(1).unwrap();
+    let mut appender = empty.appender().unwrap();
+    set_lease(&empty, 5 | 1 << 32);
+    assert_eq!(*appender.pop().unwrap_err().kind(), ErrorKind::LeaseLost, "nobody knows whether it is empty");
 }
 
 #[test]
@@ -395,7 +505,9 @@ fn a_vector_opens_as_nothing_else_and_nothing_else_as_a_vector() {
     assert!(matches!(ShmVec::<i64>::open(vec.name()).unwrap_err().kind(), ErrorKind::LayoutMismatch { .. }));
     assert_eq!(inspect(vec.name()).unwrap().container, Container::Vec);
     let other = ShmVec::<u64>::open_or_create(vec.name(), 4).unwrap_err();
-    assert_eq!(*other.kind(), ErrorKind::ShapeMismatch { given: vec![4], expected: vec![3] });
+    assert_eq!(*other.kind(), ErrorKind::CapacityMismatch { given: 4, found: 3 });
+    let text = format!("{:?}: it has room for 3 elements, not 4 (attach with `open`, which takes any", vec.name());
+    assert!(other.to_string().starts_with(&text), "{other}");
     assert_eq!(ShmVec::<u64>::open_or_create(vec.name(), 3).unwrap().capacity(), 3);
 }
 

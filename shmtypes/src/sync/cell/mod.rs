@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `protocol` | how it is read and replaced |
 //! | `change` | waiting for a store |
+//! | `losses` | how long a reader goes on that stores are faster than |
 //!
-//! Both know neither segments nor the operating system; `model_tests` runs them over loom's atomics.
+//! The first two know neither segments nor the operating system; `model_tests` runs them over loom's atomics.
 #![allow(unsafe_code, reason = "implements the unsafe layout traits, and projects to the parts of the type")]
 
 mod change;
+mod losses;
 pub(crate) mod protocol;
 
 #[cfg(test)]
@@ -25,20 +27,21 @@ use super::lock::{exclusive, lower_half};
 use crate::access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{AccessMode, Candidate, Guard, Schema, ShmLayout, ShmRef, ShmValue, ShmZero, Writable, into_value};
+use crate::segment::options::LOCK_TIMEOUT;
 use crate::sys::futex;
 use change::Bell;
 use core::fmt;
 use core::mem::{MaybeUninit, offset_of, size_of};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use core::time::Duration;
+use losses::Losses;
 use protocol::{Buffers, BuffersMut};
 
 /// A value that is always read whole, while others replace it: a field of a `#[derive(ShmLayout)]` struct, or what a
 /// [`ShmCell`](crate::ShmCell) holds, reached through its view.
 ///
 /// ```
-/// use shmtypes::sync::SeqCell;
-/// use shmtypes::{ShmBox, ShmLayout};
+/// use shmtypes::{SeqCell, ShmBox, ShmLayout};
 ///
 /// #[derive(ShmLayout, Clone, Copy, Debug, PartialEq)]
 /// #[repr(C)]
@@ -253,30 +256,63 @@ impl<'a, T: ShmValue, const K: usize, M: AccessMode> ShmRef<'a, SeqCell<T, K>, M
     /// Copies the current value out, whole. Needs only read access, and waits for nobody.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`] if writers were faster than this reader 1,000 times in a row, which takes a peer that does nothing
-    /// but store, and a large value or a small `K`; or if a peer scribbled on the cell. [`ErrorKind::InvalidValue`] if a peer left
-    /// bytes there that are no `T`.
+    /// [`ErrorKind::Busy`] if writers were faster than this reader 1,000 times in a row, or, with a large value, for as long as the
+    /// segment's [lock timeout](crate::BoxOptions::lock_timeout) (30 seconds through a handle that may only read). That takes a
+    /// peer that does nothing but store, and a large value or a small `K`; or a peer that scribbled on the cell.
+    /// [`ErrorKind::InvalidValue`] if a peer left bytes there that are no `T`.
     #[inline]
     pub fn load(self) -> Result<T> {
-        self.load_while(|| Ok(()))
+        self.load_while(&mut 0, || Ok(()), |error| self.named(error))
     }
 
-    /// The same, unless `whole` fails: after each try it is asked whether what was copied is the segment's.
+    /// The same, with the [version](Self::version) of this very value: who [waits](Self::wait_changed) from there on misses no
+    /// store and hears of none twice.
+    ///
+    /// ```
+    /// use shmtypes::{ErrorKind, SeqCell, ShmBox};
+    /// use std::time::Duration;
+    ///
+    /// let level = ShmBox::<SeqCell<u32>>::create()?;
+    /// level.view().store(7)?;
+    /// let (value, version) = level.view().load_versioned()?;
+    /// assert_eq!((value, version), (7, 1));
+    /// let error = level.view().wait_changed(version, Duration::ZERO).unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::TimedOut { .. }));
+    /// # Ok::<(), shmtypes::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    #[inline]
+    pub fn load_versioned(self) -> Result<(T, u64)> {
+        let mut number = 0;
+        let value = self.load_while(&mut number, || Ok(()), |error| self.named(error))?;
+        Ok((value, number))
+    }
+
+    /// The same, unless `whole` fails: after each try it is asked whether what was copied is the segment's. `named` names the
+    /// segment in an error.
     #[inline(always)]
-    pub(crate) fn load_while(self, whole: impl Fn() -> Result<()>) -> Result<T> {
-        let mut losses = 0;
+    pub(crate) fn load_while(
+        self,
+        number: &mut u64,
+        whole: impl Fn() -> Result<()>,
+        named: impl Fn(Error) -> Error,
+    ) -> Result<T> {
+        let mut losses = Losses::default();
         loop {
             // Nothing but this loop sees it, so that it can stay in registers.
             let mut private = MaybeUninit::uninit();
-            let is_read = protocol::try_read(self, &mut private);
-            whole()?;
-            if is_read {
+            let is_read = protocol::try_read_numbered(self, &mut private);
+            whole().map_err(&named)?;
+            if let Some(found) = is_read {
+                *number = found;
                 // SAFETY: it has initialised all bytes.
                 let candidate = unsafe { Candidate::from_initialized(private) };
-                return into_value(candidate).map_err(|invalid| invalid.into_error(&T::SCHEMA, None));
+                return into_value(candidate).map_err(|invalid| named(invalid.into_error(&T::SCHEMA, None)));
             }
             // The truncation may have come only now.
-            losses = protocol::lose(self, losses).ok_or_else(|| whole().err().unwrap_or_else(faster))?;
+            losses = self.lose(losses).ok_or_else(|| named(whole().err().unwrap_or_else(faster)))?;
         }
     }
 
@@ -286,24 +322,41 @@ impl<'a, T: ShmValue, const K: usize, M: AccessMode> ShmRef<'a, SeqCell<T, K>, M
     /// As [`load`](Self::load). The place may have another value then, also a mixture of several.
     #[inline]
     pub fn load_into(self, target: &mut T) -> Result<()> {
-        self.load_into_while(target, || Ok(()))
+        self.load_into_while(target, || Ok(()), |error| self.named(error))
     }
 
     /// As [`load_while`](Self::load_while).
     #[inline(always)]
-    pub(crate) fn load_into_while(self, target: &mut T, whole: impl Fn() -> Result<()>) -> Result<()> {
+    pub(crate) fn load_into_while(
+        self,
+        target: &mut T,
+        whole: impl Fn() -> Result<()>,
+        named: impl Fn(Error) -> Error,
+    ) -> Result<()> {
         if !T::ANY_BITS {
-            *target = self.load_while(whole)?;
+            *target = self.load_while(&mut 0, whole, named)?;
             return Ok(());
         }
         // SAFETY: of the same layout, and borrowed exclusively. Nothing but initialised bytes gets there, any of which
         // are a `T` (contract of `ANY_BITS`).
         let private = unsafe { &mut *core::ptr::from_mut(target).cast::<MaybeUninit<T>>() };
-        let mut losses = 0;
+        let mut losses = Losses::default();
         while !protocol::try_read(self, private) {
-            losses = protocol::lose(self, losses).ok_or_else(|| whole().err().unwrap_or_else(faster))?;
+            losses = self.lose(losses).ok_or_else(|| named(whole().err().unwrap_or_else(faster)))?;
         }
-        whole()
+        whole().map_err(named)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lose(self, losses: Losses) -> Option<Losses> {
+        losses
+            .one_more(self, || self.participant().map_or(Some(LOCK_TIMEOUT), |participant| participant.lock_timeout()))
+    }
+
+    #[cold]
+    fn named(self, error: Error) -> Error {
+        hold::named(self.participant(), error)
     }
 
     /// How many stores there have been, to be given to [`wait_changed`](Self::wait_changed).
@@ -322,7 +375,7 @@ impl<'a, T: ShmValue, const K: usize, M: AccessMode> ShmRef<'a, SeqCell<T, K>, M
     /// # Errors
     /// [`ErrorKind::TimedOut`] at the deadline. A deadline that has passed asks once.
     pub fn wait_changed(self, seen: u64, deadline: impl Into<Deadline>) -> Result<u64> {
-        self.wait_changed_while(seen, deadline.into(), || Ok(()))
+        self.wait_changed_while(seen, deadline.into(), || Ok(())).map_err(|error| self.named(error))
     }
 
     /// The same, unless `whole` fails: see [`change::wait`].
@@ -441,11 +494,11 @@ impl<'a, T: ShmValue, const K: usize, M: Writable> ShmRef<'a, SeqCell<T, K>, M> 
         whole: impl Fn() -> Result<()>,
     ) -> Result<R> {
         let turn = self.take_turn(waiting)?;
-        let mut value = self.load_while(whole)?;
+        let mut value = self.load_while(&mut 0, whole, |error| self.named(error))?;
         let result = change(&mut value);
         if turn.hold.holder(self.participant()).is_none() {
             // The parent goes on with its own copy.
-            return Err(Error::new(ErrorKind::Unsupported { what: "an update by the child of a fork inside of it" }));
+            return Err(self.named(hold::not_the_child_s()));
         }
         protocol::write(self, &value);
         drop(turn);

@@ -73,13 +73,19 @@ const fn being_written(number: u64) -> u64 {
 /// Copies the current value out; `false` if stores were faster.
 #[inline(always)]
 pub(crate) fn try_read<B: Buffers>(buffers: B, target: &mut B::Private) -> bool {
+    try_read_numbered(buffers, target).is_some()
+}
+
+/// The same, and says the number of the store.
+#[inline(always)]
+pub(crate) fn try_read_numbered<B: Buffers>(buffers: B, target: &mut B::Private) -> Option<u64> {
     // Acquire: pairs with the release in `write`, so that the bytes of this store, or newer ones, are there to be read.
     let number = buffers.current(Ordering::Acquire);
     let buffer = buffer_of::<B>(number);
     buffers.copy_from_buffer(buffer, target);
     // Pairs with the release fence in `write`: with a byte of a newer store comes its mark.
     B::fence(Ordering::Acquire);
-    buffers.version_of(buffer, Ordering::Relaxed) == complete(number)
+    (buffers.version_of(buffer, Ordering::Relaxed) == complete(number)).then_some(number)
 }
 
 /// What a reader does that has lost, after `losses` others: waits until another try may succeed, and returns how many losses

@@ -107,3 +107,24 @@ fn an_event_stands_beside_a_field_that_is_never_zero() {
     let rust = <Queue as ShmLayout>::SCHEMA.to_rust("Queue");
     assert!(rust.contains("pub changed: shmtypes::ShmEvent,"), "{rust}");
 }
+
+#[test]
+fn a_wait_that_ends_names_the_segment_where_the_event_can_know_it() {
+    #[derive(ShmLayout)]
+    #[repr(C)]
+    struct Door {
+        lock: crate::ShmMutex<u64>,
+        opened: ShmEvent,
+        unused: [u8; 4],
+    }
+    let door = ShmBox::<Door>::create().unwrap();
+    let error = door.view().opened().wait_changed(0, Instant::now()).unwrap_err();
+    assert_eq!(error.segment(), Some(door.name()));
+    assert!(timed_out(&error) && error.to_string().starts_with(&format!("{:?}: ", door.name())), "{error}");
+    let array = ShmArray::<u64>::create(1).unwrap();
+    assert_eq!(array.wait_changed(Instant::now()).unwrap_err().segment(), Some(array.name()));
+    // An event in a segment without locks, through a view.
+    let single = ShmBox::<ShmEvent>::create().unwrap();
+    let error = single.view().wait_changed(0, Instant::now()).unwrap_err();
+    assert!(timed_out(&error) && error.segment().is_none() && !error.to_string().contains("unnamed"), "{error}");
+}

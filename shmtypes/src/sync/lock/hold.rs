@@ -59,6 +59,22 @@ pub(crate) fn check_whole(participant: Option<&Participant>) -> Result<(), Error
     participant.map_or(Ok(()), Participant::check_whole)
 }
 
+/// What a forked child is told that would change what its parent has locked.
+#[cold]
+pub(crate) fn not_the_child_s() -> Error {
+    Error::new(ErrorKind::Unsupported { what: "an update by the child of a fork inside of it" })
+        .with_hint("the lock is the parent's: the child takes it anew, once the parent has let go")
+}
+
+/// Names the segment, where the view of a lock knows it.
+#[cold]
+pub(crate) fn named(participant: Option<&Participant>, error: Error) -> Error {
+    match participant {
+        Some(participant) => error.in_segment(participant.segment()),
+        None => error,
+    }
+}
+
 /// This process's part in the locks of the segment that a view belongs to.
 #[inline(always)]
 pub(crate) fn participant(participant: Option<&Participant>) -> Result<(&Participant, Identity), Error> {

@@ -1,7 +1,7 @@
 //! Tests of the mutex, inside one process.
 
 use super::MutexGuard;
-use crate::sync::{Deadline, Holder, LockError, LockResult, ShmMutex};
+use crate::sync::{Deadline, HeldBy, Holder, LockError, LockGuard, LockResult, ShmMutex};
 use crate::{Error, ErrorKind, ShmArray, ShmBox, ShmLayout, ShmRef, inspect};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
@@ -135,9 +135,11 @@ fn held_names_the_slot_and_the_process() {
     for (holder, other, expected) in [(&one, &two, slots[0]), (&two, &one, slots[1])] {
         let guard = holder.view().lock().unwrap();
         let refused = other.view().try_lock().unwrap_err();
-        assert!(matches!(refused, LockError::Held(named) if named == expected), "{refused:?}, not {expected:?}");
+        let LockError::Held(named) = &refused else { panic!("{refused:?}") };
+        assert_eq!((named.slot, named.pid, named.segment()), (expected.slot, expected.pid, Some(one.name())));
         let kind = Error::from(refused);
-        assert_eq!(*kind.kind(), ErrorKind::LockHeld { slot: expected.slot, pid: crate::sys::process_id() });
+        let expected = ErrorKind::LockHeld { slot: expected.slot, pid: crate::sys::process_id(), is_own: true };
+        assert_eq!(*kind.kind(), expected);
         drop(guard);
     }
 }
@@ -149,10 +151,10 @@ fn a_deadline_in_the_past_takes_a_free_lock_and_does_not_wait_for_a_held_one() {
     let guard = one.view().lock_until(past).unwrap();
     for deadline in [past, Instant::now()] {
         let refused = two.view().lock_until(deadline).unwrap_err();
-        assert!(matches!(refused, LockError::TimedOut(Holder { slot: 0, .. })), "{refused:?}");
+        assert!(matches!(refused, LockError::TimedOut(HeldBy { slot: 0, .. })), "{refused:?}");
     }
     let error = Error::from(two.view().lock_until(Duration::ZERO).unwrap_err());
-    assert_eq!(*error.kind(), ErrorKind::LockTimedOut { slot: 0, pid: crate::sys::process_id() });
+    assert_eq!(*error.kind(), ErrorKind::LockTimedOut { slot: 0, pid: crate::sys::process_id(), is_own: true });
     drop(guard);
     drop(two.view().lock_until(past).unwrap());
     drop(two.view().lock_until(Deadline::NEVER).unwrap());
@@ -167,7 +169,7 @@ fn the_segment_says_how_long_a_lock_is_waited_for() {
     let guard = one.view().lock().unwrap();
     let start = Instant::now();
     let refused = two.view().lock().unwrap_err();
-    assert!(matches!(refused, LockError::TimedOut(Holder { slot: 0, .. })), "{refused:?}");
+    assert!(matches!(refused, LockError::TimedOut(HeldBy { slot: 0, .. })), "{refused:?}");
     assert!(start.elapsed() >= timeout, "a wait ends too early, not too late: {:?}", start.elapsed());
     drop(guard);
 }
@@ -348,22 +350,75 @@ fn a_segment_has_the_slots_that_its_creator_said() {
     drop(many.view().lock().unwrap());
 }
 
+/// What all forms of a lock's error must agree in.
+#[track_caller]
+fn check_error<G: LockGuard>(error: LockError<G>, segment: Option<&str>, expected: &ErrorKind) {
+    let place = segment.map_or("an unnamed segment".to_owned(), |name| format!("{name:?}"));
+    let line = error.to_string();
+    assert!(line.starts_with(&format!("{place}: {expected} (")), "{line}");
+    assert_eq!(error.segment(), segment);
+    let (hint, fault) = (error.hint().unwrap(), error.fault());
+    assert!(line.ends_with(&format!(" ({hint})")), "{line}");
+    // Without the guard's help, which `Debug` cannot ask for.
+    assert!(format!("{error:?}").ends_with(&format!("{expected} ({hint})")), "{error:?}");
+    assert!(core::error::Error::source(&error).is_none());
+    let other = Error::from(error);
+    assert_eq!((other.kind(), other.segment(), other.hint(), other.fault()), (expected, segment, Some(hint), fault));
+    assert_eq!(other.to_string(), line);
+}
+
 #[test]
-fn errors_say_what_is_the_matter() {
-    let [one, two] = two_handles();
-    let guard = one.view().lock().unwrap();
+fn errors_say_what_is_the_matter_where_and_what_to_do() {
+    let [named, unnamed] = [false, true].map(|unnamed| {
+        let options = ShmBox::options();
+        let options = if unnamed { options.unnamed() } else { options };
+        options.create_from(ShmMutex::new([0; 2])).unwrap()
+    });
     let pid = crate::sys::process_id();
-    assert_eq!(format!("{guard:?}"), "MutexGuard<[u64; 2]>");
-    let held = two.view().try_lock().unwrap_err();
-    assert_eq!(format!("{held:?}"), format!("Held(Holder {{ slot: 0, pid: {pid} }})"));
-    assert_eq!(held.to_string(), ErrorKind::LockHeld { slot: 0, pid }.to_string());
-    assert!(held.into_guard().is_none());
-    let timed_out = two.view().lock_until(Duration::ZERO).unwrap_err();
-    assert_eq!(timed_out.to_string(), ErrorKind::LockTimedOut { slot: 0, pid }.to_string());
-    drop(guard);
-    poison(one.view(), |_| {});
-    let error = two.view().lock().unwrap_err();
-    assert_eq!((format!("{error:?}"), error.to_string()), ("Poisoned(..)".into(), ErrorKind::Poisoned.to_string()));
-    drop(error.into_guard().unwrap().recover());
-    drop(one.view().lock().unwrap());
+    for one in [&named, &unnamed] {
+        let segment = Some(one.name()).filter(|name| !name.is_empty());
+        let guard = one.view().lock().unwrap();
+        assert_eq!(format!("{guard:?}"), "MutexGuard<[u64; 2]>");
+        let held = ErrorKind::LockHeld { slot: 0, pid, is_own: true };
+        check_error(one.view().try_lock().unwrap_err(), segment, &held);
+        let timed_out = ErrorKind::LockTimedOut { slot: 0, pid, is_own: true };
+        check_error(one.view().lock_until(Duration::ZERO).unwrap_err(), segment, &timed_out);
+        assert!(one.view().try_lock().unwrap_err().into_guard().is_none());
+        drop(guard);
+        poison(one.view(), |_| {});
+        check_error(one.view().lock().unwrap_err(), segment, &ErrorKind::Poisoned);
+        let guard = one.view().lock().unwrap_err().into_guard().unwrap();
+        drop(guard.recover());
+        drop(one.view().lock().unwrap());
+    }
+    let died: LockError<MutexGuard<'_, [u64; 2]>> = LockError::OwnerDied(named.view().lock().unwrap());
+    check_error(died, Some(named.name()), &ErrorKind::OwnerDied);
+}
+
+#[test]
+fn who_holds_the_lock_itself_is_told_so_and_who_does_not_is_not() {
+    let [one, two] = two_handles();
+    let text = |is_own| ErrorKind::LockHeld { slot: 3, pid: 44, is_own }.to_string();
+    assert_eq!(text(false), "the lock is held by slot 3 (process 44)");
+    assert!(text(true).contains("by this process (another thread, another handle, or an earlier guard), slot 3"));
+    let hint = |is_own| Error::new(ErrorKind::LockTimedOut { slot: 3, pid: 44, is_own }).hint().unwrap();
+    assert!(hint(true).contains("drop the guard") && hint(false).contains("is that process stopped"));
+    let _guard = one.view().lock().unwrap();
+    for refused in [one.view().try_lock(), two.view().try_lock()] {
+        assert!(matches!(refused, Err(LockError::Held(ref holder)) if holder.is_own), "{refused:?}");
+    }
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            assert!(matches!(one.view().try_lock(), Err(LockError::Held(holder)) if holder.is_own));
+        });
+    });
+}
+
+#[test]
+fn what_the_operating_system_refused_is_the_source() {
+    let cause = std::io::Error::other("the cause");
+    let failed: LockError<()> = Error::new(ErrorKind::Busy).caused_by(cause).in_segment("there").into();
+    assert_eq!(core::error::Error::source(&failed).unwrap().to_string(), "the cause");
+    assert_eq!(failed.segment(), Some("there"));
+    assert_eq!(failed.to_string(), format!("{failed:?}"));
 }

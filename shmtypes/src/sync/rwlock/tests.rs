@@ -1,6 +1,6 @@
 //! Tests of the reader-writer lock, inside one process.
 
-use crate::sync::{Holder, LockError, LockResult, ShmMutex, ShmRwLock};
+use crate::sync::{HeldBy, LockError, LockResult, ShmMutex, ShmRwLock};
 use crate::{Error, ErrorKind, ShmArray, ShmBox, ShmLayout, ShmRef, inspect};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
@@ -118,13 +118,13 @@ fn many_read_at_once_and_a_writer_is_refused_until_the_last_one_goes() {
     drop(again);
     held_by(one.view().try_write(), 1);
     let refused = one.view().write_until(Instant::now()).unwrap_err();
-    assert!(matches!(refused, LockError::TimedOut(Holder { slot: 1, .. })), "{refused:?}");
+    assert!(matches!(refused, LockError::TimedOut(HeldBy { slot: 1, .. })), "{refused:?}");
     drop(other);
     let writer = one.view().try_write().unwrap();
     held_by(two.view().try_read(), 0);
     held_by(two.view().try_write(), 0);
     let refused = two.view().read_until(Duration::ZERO).unwrap_err();
-    assert!(matches!(refused, LockError::TimedOut(Holder { slot: 0, .. })), "{refused:?}");
+    assert!(matches!(refused, LockError::TimedOut(HeldBy { slot: 0, .. })), "{refused:?}");
     drop(writer);
     // What was refused has left nothing behind.
     drop(two.view().try_write().unwrap());

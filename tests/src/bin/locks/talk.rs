@@ -6,8 +6,8 @@
 #![allow(unsafe_code, reason = "forks")]
 
 use nix::unistd::{ForkResult, fork, read};
-use shmtypes::ShmBox;
 use shmtypes::sync::{Deadline, LockResult, MutexGuard, RwLockReadGuard, RwLockWriteGuard};
+use shmtypes::{ErrorKind, ShmBox};
 use shmtypes_tests::locks::{Board, outcome};
 use std::io::{PipeReader, PipeWriter, Write, pipe, stdin, stdout};
 use std::os::fd::AsFd;
@@ -37,6 +37,21 @@ impl Held<'_> {
             Held::Mutex(guard) => guard.view().at(index).set(number),
             Held::Write(guard) => guard.view().at(index).set(number),
             Held::Read(_) => panic!("a reader is told to write"),
+        }
+    }
+
+    /// Adds one to both numbers, or says why not.
+    fn update(&mut self) -> String {
+        let change = |numbers: &mut [u64; 2]| numbers.iter_mut().for_each(|number| *number += 1);
+        let outcome = match self {
+            Held::Mutex(guard) => guard.update(change),
+            Held::Write(guard) => guard.update(change),
+            Held::Read(_) => panic!("a reader is told to write"),
+        };
+        match outcome {
+            Ok(()) => "updated".to_owned(),
+            Err(error) if matches!(error.kind(), ErrorKind::Unsupported { .. }) => "refused".to_owned(),
+            Err(error) => error.to_string(),
         }
     }
 
@@ -108,6 +123,7 @@ pub(super) fn run(name: &str) {
                 held.as_ref().expect("a lock").set_one(index, number);
                 "set".to_owned()
             }
+            ["update"] => held.as_mut().expect("a lock").update(),
             ["drop"] => {
                 held = None;
                 "dropped".to_owned()
