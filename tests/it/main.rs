@@ -7,6 +7,7 @@ mod limits;
 mod lists;
 mod locked;
 mod locks;
+mod manager;
 mod peers;
 mod regressions;
 mod shm_lists;

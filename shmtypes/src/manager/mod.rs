@@ -291,9 +291,10 @@ impl SharedMemoryManager {
     /// Those of asking it; [`ErrorKind::ManagerRefused`] if it could not remove something, and has ended all the same.
     /// The manager of this handle's own process is gone in every case.
     pub fn shutdown(&self) -> Result<()> {
+        let deadline = Instant::now() + self.peer.timeout;
         let outcome = self.peer.call(&Request::Shutdown).map(drop);
         if let Some(process) = self.process.as_ref().filter(|process| process.is_own()) {
-            process.end(Instant::now() + self.peer.timeout);
+            process.end(deadline);
         }
         outcome
     }
@@ -323,9 +324,10 @@ impl SharedMemoryManager {
 impl Drop for SharedMemoryManager {
     fn drop(&mut self) {
         if let Some(process) = self.process.as_ref().filter(|process| process.is_own() && !process.has_ended()) {
+            let deadline = Instant::now() + self.peer.timeout;
             // What it does not answer, it is killed for.
             let _ = self.peer.call(&Request::Shutdown);
-            process.end(Instant::now() + self.peer.timeout);
+            process.end(deadline);
         }
     }
 }

@@ -7,8 +7,8 @@ use super::server::{Server, nonce};
 use super::socket::Listener;
 use super::{SharedMemoryManager, process};
 use crate::error::{Error, ErrorKind, Result};
-use crate::segment::registry::{RegistryEntry, SOCKET_DIRECTORY, remove_socket};
-use crate::sys::{self, Directory};
+use crate::segment::registry::{RegistryEntry, SOCKET, SOCKET_DIRECTORY, remove_socket};
+use crate::sys::{self, Directory, FileId};
 use shmtypes_compat::manager::{AuthKey, Options};
 use std::ffi::OsString;
 use std::fs::DirBuilder;
@@ -20,6 +20,9 @@ use std::time::Duration;
 
 /// How long a manager is waited for.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// As good as for ever, and short enough to be added to any instant.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Everything that can be said about a manager before it is started, reached or served.
 ///
@@ -121,7 +124,7 @@ impl ManagerOptions {
     /// given.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = timeout.min(LONGEST_TIMEOUT);
         self
     }
 
@@ -213,7 +216,7 @@ impl ManagerOptions {
         let registry = owned.registry().name().to_owned();
         ready(&Started { address: &address, registry: &registry });
         let options = Options::default().allow_legacy(self.legacy);
-        Server { listener: &listener, key, options, owned, ends }.run()
+        Server { listener: &listener, key, options, owned, ends, spare: Vec::new() }.run()
     }
 
     fn key(&self) -> Result<AuthKey> {
@@ -229,14 +232,17 @@ impl ManagerOptions {
     }
 }
 
-/// The file of a socket at an address that the caller named, removed in the end.
+/// The file of a socket at an address that the caller named, removed in the end if it still is that one.
 #[derive(Debug)]
-struct SocketFile(PathBuf);
+struct SocketFile {
+    path: PathBuf,
+    id: FileId,
+}
 
 impl SocketFile {
     fn of(address: &Address) -> Option<Self> {
         match address {
-            Address::Unix(path) => Some(Self(path.clone())),
+            Address::Unix(path) => Some(Self { path: path.clone(), id: Directory::status(path).ok()?.id }),
             _ => None,
         }
     }
@@ -244,7 +250,10 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        // Another manager may listen here by now: whoever removed the file has seen to that.
+        if Directory::status(&self.path).is_ok_and(|status| status.id == self.id) {
+            let _ = Directory::unlink(&self.path);
+        }
     }
 }
 
@@ -258,7 +267,7 @@ impl PrivateSocket {
         let random = u128::from_ne_bytes(sys::random()?) as u64;
         // Short, because a socket's path has at most 107 bytes (unix(7)).
         let name = format!("{SOCKET_DIRECTORY}{random:016x}");
-        let path = std::env::temp_dir().join(name).join("socket");
+        let path = std::env::temp_dir().join(name).join(SOCKET);
         Ok(Self(std::path::absolute(&path).unwrap_or(path)))
     }
 

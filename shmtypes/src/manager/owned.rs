@@ -48,6 +48,8 @@ pub(super) struct Outcome {
     pub(super) reply: Reply,
     /// Whether the manager is to end.
     pub(super) ends: bool,
+    /// Whether it failed because this process may have no more descriptors.
+    pub(super) lacks_descriptors: bool,
 }
 
 impl Owned {
@@ -62,35 +64,34 @@ impl Owned {
 
     /// Does what a client asks for.
     pub(super) fn handle(&mut self, request: &Request) -> Outcome {
+        let answer = |result: Result<()>, name: &str| Outcome {
+            lacks_descriptors: result.as_ref().is_err_and(|error| *error.kind() == ErrorKind::TooManyFiles),
+            reply: result.map_or_else(|error| traceback(&error, name), |()| Reply::none()),
+            ends: false,
+        };
         let reply = match request {
             Request::Dummy => Reply::Return(Object::Str(GREETING.to_owned())),
-            Request::TrackSegment(name) => answer(self.track(name), name),
+            Request::TrackSegment(name) => return answer(self.track(name), name),
             Request::ReleaseSegment(name) => match self.release(name) {
                 Err(error) if *error.kind() == ErrorKind::NotFound => {
                     Reply::traceback(format!("{TRACEBACK}ValueError: list.remove(x): x not in list ({name:?})"))
                 }
-                result => answer(result, name),
+                result => return answer(result, name),
             },
             Request::ListSegments => Reply::names(self.order.values()),
             Request::NumberOfObjects => Reply::Return(Object::Int(self.things.len() as i64)),
             Request::DebugInfo => Reply::Return(Object::Str(self.describe())),
-            Request::Shutdown => {
-                let reply = match self.release_all() {
-                    Ok(()) => Reply::none(),
-                    Err(error) => traceback(&error, ""),
-                };
-                return Outcome { reply, ends: true };
-            }
+            Request::Shutdown => return Outcome { ends: true, ..answer(self.release_all(), "") },
             Request::Other { method, args } if method == RESERVE_SEGMENT => match &args[..] {
                 [Object::Str(name), Object::Int(device), Object::Int(inode)] => {
                     let id = FileId { device: device.cast_unsigned(), inode: inode.cast_unsigned() };
-                    answer(self.reserve(name, id), name)
+                    return answer(self.reserve(name, id), name);
                 }
                 _ => Reply::traceback("TypeError: reserve_segment takes a name, a device and an inode number"),
             },
             request => Reply::unrecognized(request.method()),
         };
-        Outcome { reply, ends: false }
+        Outcome { reply, ends: false, lacks_descriptors: false }
     }
 
     /// Takes over what stands under the name; what it owns already stays as it is.
@@ -201,13 +202,6 @@ impl Drop for Owned {
 fn file_name(name: &str) -> Result<String> {
     let name = PosixName::new(name).map_err(|error| Error::new(ErrorKind::InvalidBlockName(error)))?;
     Ok(name.file_name().to_owned())
-}
-
-fn answer(result: Result<()>, name: &str) -> Reply {
-    match result {
-        Ok(()) => Reply::none(),
-        Err(error) => traceback(&error, name),
-    }
 }
 
 /// As Python's server would have told it: the text of an exception.

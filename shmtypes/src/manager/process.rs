@@ -16,12 +16,12 @@
 
 use super::address::Address;
 use super::options::{ManagerOptions, Started};
-use super::registry::part_name;
+use super::registry::is_part_of;
 use super::server::failure;
 use super::socket::remaining;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::SegmentDirectory;
-use crate::sys::{self, Patience};
+use crate::sys::{self, Directory, Patience};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -91,7 +91,7 @@ pub(super) struct Process {
     /// The process that started it, which alone ends it: a forked child has only a copy of this.
     owner: u32,
     registry: String,
-    directory: SegmentDirectory,
+    directory: Directory,
 }
 
 /// Starts a manager, and waits until it answers.
@@ -128,7 +128,7 @@ pub(super) fn start(options: &ManagerOptions, key: &AuthKey) -> Result<(Process,
         Ok(Ok(Reply::Return(object))) => match parse_started(object) {
             Some((address, registry)) => {
                 let Some(child) = starting.child.take() else { return Err(Error::new(ErrorKind::Busy)) };
-                let directory = SegmentDirectory::of(options.directory.clone());
+                let directory = options.directory.clone();
                 let (pid, owner) = (child.id(), std::process::id());
                 let (child, ended) = (Mutex::new(child), AtomicBool::new(false));
                 return Ok((Process { child, pid, ended, control, owner, registry, directory }, address));
@@ -212,13 +212,21 @@ impl Process {
         if !ended {
             let _ = child.kill();
         }
-        let _ = child.wait();
+        let status = child.wait();
         // Relaxed: as in `has_ended`.
         self.ended.store(true, Ordering::Relaxed);
-        // There is nothing left of one that has ended by itself.
-        let mut part = 0;
-        while self.directory.reap_named(&part_name(&self.registry, part)).is_ok() {
-            part += 1;
+        // There is nothing left of one that has ended as it should.
+        if status.is_ok_and(|status| status.success()) {
+            return;
+        }
+        // Any of its parts may be gone: it may have been killed while it took them away.
+        for name in self.directory.names().unwrap_or_default() {
+            if let Some(name) = name.to_str()
+                && is_part_of(&self.registry, name)
+            {
+                // What this cannot remove, `reap` finds.
+                let _ = SegmentDirectory::of(self.directory.clone()).reap_named(name);
+            }
         }
     }
 }
@@ -351,20 +359,29 @@ fn serve_owner() -> Result<()> {
     if let Err(error) = &result
         && !served
     {
-        tell(Reply::traceback(error.to_string()));
+        let reason = match error.kind() {
+            ErrorKind::ManagerDidNotStart { reason } => reason.clone(),
+            _ => error.to_string(),
+        };
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        tell(Reply::traceback(reason + &cause));
     }
     result
 }
 
-/// SIGTERM and SIGHUP as something to wait for: they end the manager, and everything that it owns. SIGINT is meant for the
-/// owner, who decides; Python's manager ignores it, too.
+/// SIGTERM and SIGHUP as something to wait for: they end the manager, and everything that it owns. Where the owner was told
+/// to survive a hangup (nohup(1)), so is the manager. What comes from the keyboard is meant for the owner, who decides;
+/// Python's manager ignores SIGINT, too.
 fn take_signals() -> Result<SignalFd> {
     let failure = |errno: nix::errno::Errno| failure("take the signals")(errno.into());
     let mut ending = SigSet::empty();
     ending.add(Signal::SIGTERM);
-    ending.add(Signal::SIGHUP);
+    if !sys::is_ignored(Signal::SIGHUP)? {
+        ending.add(Signal::SIGHUP);
+    }
     ending.thread_block().map_err(failure)?;
-    sys::ignore_interrupts()?;
+    sys::ignore(Signal::SIGINT)?;
+    sys::ignore(Signal::SIGQUIT)?;
     // Clients are many, and the limit that programs inherit is for those that use `select`.
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);

@@ -6,12 +6,12 @@ use crate::segment::create::{Draft, Plan};
 use crate::segment::elements::Kept;
 use crate::segment::header::Container;
 use crate::segment::options::SegmentOptions;
-use crate::segment::registry::RegistryEntry;
+use crate::segment::registry::{MOST_ENTRIES, RegistryEntry};
 use crate::sys::{self, Directory};
 
 /// How many entries the first part has. Each further part has twice as many as the one before, up to the greatest.
 const FIRST_PART: usize = 256;
-const GREATEST_PART: usize = 16384;
+const GREATEST_PART: usize = MOST_ENTRIES;
 
 /// Room that every container has for what may come.
 const MUTABLE_BYTES: u32 = 128;
@@ -113,11 +113,16 @@ impl Registry {
 
     /// Whether the file of this number is a part of it.
     pub(super) fn is_part(&self, name: &str) -> bool {
-        name.strip_prefix(self.name.as_str()).is_some_and(|rest| rest.starts_with('-'))
+        is_part_of(&self.name, name)
     }
 }
 
+/// Whether a name is one of a manager's registries.
+pub(super) fn is_part_of(registry: &str, name: &str) -> bool {
+    name.strip_prefix(registry).is_some_and(|rest| rest.starts_with('-'))
+}
+
 /// The name of one of a manager's registries.
-pub(super) fn part_name(name: &str, part: usize) -> String {
+fn part_name(name: &str, part: usize) -> String {
     format!("{name}-{part}")
 }

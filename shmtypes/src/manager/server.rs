@@ -6,7 +6,8 @@
 //! Rules:
 //!
 //! 1. Nothing that a client sends is looked at before it has proved the key, and it proves it by a deadline.
-//! 2. Where descriptors run out, those go first that have waited longest without proving the key.
+//! 2. Where descriptors run out, those go first that have waited longest without proving the key. Some are kept from
+//!    clients: a request whose file cannot be opened would be refused to somebody who has proved the key.
 //! 3. One request for each connection, as in Python; it is done at once, and takes a few system calls.
 
 use super::owned::Owned;
@@ -17,7 +18,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use shmtypes_compat::manager::{AuthKey, NONCE_BYTES, Options, Reply, Request, ServerConnection};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How long a client may take to prove the key, which takes two exchanges.
@@ -29,6 +30,9 @@ const CLIENT_PATIENCE: Duration = Duration::from_secs(600);
 
 /// How many clients there can be at a time, as far as descriptors go.
 const MOST_CLIENTS: usize = 8192;
+
+/// How many descriptors are kept from clients, for doing what they ask.
+const SPARE: usize = 4;
 
 /// How long to leave new clients alone when there is no descriptor for them.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -59,6 +63,8 @@ pub(super) struct Server<'a> {
     pub(super) owned: &'a mut Owned,
     /// Descriptors whose being readable, or hung up, ends the manager.
     pub(super) ends: Vec<BorrowedFd<'a>>,
+    /// Descriptors to close when a request needs one and there is none.
+    pub(super) spare: Vec<OwnedFd>,
 }
 
 impl Server<'_> {
@@ -95,6 +101,9 @@ impl Server<'_> {
                 paused_until = Some(Instant::now() + PAUSE);
             }
         }
+        // Removing takes a descriptor, which strangers may have.
+        drop(clients);
+        self.spare.clear();
         self.owned.release_all()
     }
 
@@ -122,7 +131,8 @@ impl Server<'_> {
     }
 
     /// Takes a client that is waiting. Of those behind it, `poll` tells again.
-    fn accept(&self, clients: &mut Vec<Client>) -> Result<Accepted> {
+    fn accept(&mut self, clients: &mut Vec<Client>) -> Result<Accepted> {
+        self.lay_by(clients);
         loop {
             match self.listener.accept() {
                 Ok(stream) => {
@@ -165,6 +175,17 @@ impl Server<'_> {
         }
     }
 
+    /// Lays descriptors by, if need be those of strangers.
+    fn lay_by(&mut self, clients: &mut Vec<Client>) {
+        while self.spare.len() < SPARE {
+            match self.listener.as_fd().try_clone_to_owned() {
+                Ok(descriptor) => self.spare.push(descriptor),
+                Err(_) if evict(clients) => {}
+                Err(_) => break,
+            }
+        }
+    }
+
     fn turn(&mut self, client: &mut Client, ended: &mut bool) -> After {
         if !client.connection.pending_output().is_empty() {
             return write(client);
@@ -201,7 +222,12 @@ impl Server<'_> {
 
     /// Whether the manager is to end.
     fn answer(&mut self, client: &mut Client, request: &Request) -> bool {
-        let outcome = self.owned.handle(request);
+        let mut outcome = self.owned.handle(request);
+        if outcome.lacks_descriptors {
+            // It has done nothing yet.
+            self.spare.clear();
+            outcome = self.owned.handle(request);
+        }
         if let Err(error) = client.connection.reply(&outcome.reply) {
             // Such as a list of more names than a message can have.
             let text = format!("multiprocessing.managers.RemoteError: the answer cannot be sent: {error}");

@@ -4,7 +4,9 @@ use super::address::Address;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Patience};
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, connect, listen, setsockopt, socket, sockopt,
+};
 use nix::sys::time::{TimeVal, TimeValLike};
 use std::io::{self, Read};
 use std::net::{TcpListener, TcpStream};
@@ -134,7 +136,11 @@ impl Listener {
     /// Listens at `address`; port 0 is any free port.
     pub(super) fn bind(address: &Address) -> Result<Self> {
         let bound = match address {
-            Address::Tcp(address) => TcpListener::bind(address).map(Self::Tcp),
+            Address::Tcp(address) => TcpListener::bind(address).and_then(|listener| {
+                // The standard library lets 128 clients wait, and those behind them lose a second or more.
+                listen(&listener, Backlog::MAXCONN)?;
+                Ok(Self::Tcp(listener))
+            }),
             Address::Unix(path) => UnixListener::bind(path).map(Self::Unix),
             Address::Abstract(name) => SocketAddr::from_abstract_name(name)
                 .and_then(|address| UnixListener::bind_addr(&address))
@@ -181,7 +187,8 @@ impl Listener {
             Self::Unix(listener) => Ok(Stream::Unix(listener.accept()?.0)),
             Self::Tcp(listener) => {
                 let stream = listener.accept()?.0;
-                stream.set_nodelay(true)?;
+                // A matter of speed; that a client has gone already is found out when it is written to.
+                let _ = stream.set_nodelay(true);
                 Ok(Stream::Tcp(stream))
             }
         }

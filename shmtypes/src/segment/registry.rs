@@ -17,17 +17,19 @@
 //! Rules:
 //!
 //! 1. An entry is a claim, and anybody who may write the registry can forge one. Nothing is removed but a file of the
-//!    registry's owner, of the kind the entry says, with its device and inode number.
+//!    registry's owner, of the kind the entry says, with its device and inode number. A registry of root's may name files of
+//!    all users: root's managers own what they are handed.
 //! 2. A name is one component: no entry leads out of the directory. A socket's directory is named as managers name theirs,
 //!    with a random part; it stands in the registry before it exists, so that its numbers are not known.
-//! 3. Whoever may not remove what stands in a registry leaves the registry, too.
+//! 3. Nobody is kept by a registry that is too long, or by names that somebody keeps locked.
+//! 4. Whoever may not remove what stands in a registry leaves the registry, too.
 
 use super::detach::{self, Condition, Detached, Guess, Target};
 use super::header::Header;
 use super::liveness;
 use super::name::shown;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::{Directory, Failure, File, FileId};
+use crate::sys::{Directory, Failure, File, FileId, OpenDirectory};
 use nix::errno::Errno;
 use shmtypes_derive::ShmLayout;
 use std::ffi::OsStr;
@@ -37,6 +39,18 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 /// What the directory of a manager's socket is called, before the part that makes it unique.
 pub(crate) const SOCKET_DIRECTORY: &str = "shmtypes-manager-";
+
+/// What the socket in it is called.
+pub(crate) const SOCKET: &str = "socket";
+
+/// The most entries of one registry; a manager takes a further one. Whoever writes a registry could have whoever reaps read
+/// a file of holes for hours.
+pub(crate) const MOST_ENTRIES: usize = 16384;
+
+/// After how many names that somebody keeps locked the rest is left, each of which costs the patience of a remover.
+const MOST_BUSY: usize = 8;
+
+const ROOT: u32 = 0;
 
 const NAME_BYTES: usize = 260;
 
@@ -106,7 +120,7 @@ impl RegistryEntry {
     fn socket(&self) -> Option<&Path> {
         let path = Path::new(self.name()?);
         let directory = path.parent()?.file_name()?.to_str()?;
-        let is_ours = path.is_absolute() && directory.starts_with(SOCKET_DIRECTORY);
+        let is_ours = path.is_absolute() && directory.starts_with(SOCKET_DIRECTORY) && path.file_name()? == SOCKET;
         (self.kind == EntryKind::Socket as u16 && is_ours).then_some(path)
     }
 }
@@ -118,6 +132,8 @@ pub(crate) struct Swept {
     pub(crate) removed: Vec<(String, u64)>,
     /// Whether something is left that this process may not remove, or could not.
     pub(crate) incomplete: bool,
+    /// How many names were locked by somebody.
+    busy: usize,
 }
 
 /// Removes what the entries of the registry in `file` name. Its manager is gone.
@@ -127,15 +143,21 @@ pub(super) fn sweep(directory: &Directory, file: &File, header: &Header) -> Resu
     if header.element_bytes != size_of::<RegistryEntry>() as u64 {
         return Err(Error::new(ErrorKind::Corrupt { field: "element size", value: header.element_bytes }));
     }
+    if header.data_bytes > (MOST_ENTRIES * size_of::<RegistryEntry>()) as u64 {
+        return Err(Error::new(ErrorKind::Corrupt { field: "data length", value: header.data_bytes }));
+    }
     let mut chunk = vec![0; 64 * size_of::<RegistryEntry>()];
     let (mut position, end) = (header.data_offset, header.data_offset + header.data_bytes);
-    while position < end {
+    while position < end && swept.busy < MOST_BUSY {
         let wanted = usize::try_from(end - position).unwrap_or(usize::MAX).min(chunk.len());
         let filled = file.read_at(&mut chunk[..wanted], position)?;
         let (entries, rest) = chunk[..filled].as_chunks::<{ size_of::<RegistryEntry>() }>();
         for bytes in entries {
             let Ok(entry) = RegistryEntry::read_from_bytes(bytes) else { continue };
             swept.remove(directory, &entry, owner);
+            if swept.busy == MOST_BUSY {
+                break;
+            }
         }
         // Cut off by somebody: what is missing names nothing.
         if entries.is_empty() || !rest.is_empty() && filled < wanted {
@@ -159,7 +181,10 @@ impl Swept {
             match remove_owners(&path, entry.id(), owner) {
                 Ok(Detached::Removed) => self.removed.push((shown(name), bytes)),
                 Ok(Detached::NameGone) => {}
-                _ => self.incomplete = true,
+                outcome => {
+                    self.incomplete = true;
+                    self.busy += usize::from(matches!(outcome, Ok(Detached::StillInUse)));
+                }
             }
         }
     }
@@ -168,7 +193,8 @@ impl Swept {
 /// Removes the name if it denotes the regular file of these numbers, of this owner, whoever is attached.
 fn remove_owners(path: &Path, id: FileId, owner: u32) -> Result<Detached, Failure> {
     match Directory::status(path) {
-        Ok(status) if status.irregular.is_some() || status.owner != owner => Ok(Detached::NameGone),
+        Ok(status) if status.irregular.is_some() => Ok(Detached::NameGone),
+        Ok(status) if status.owner != owner && owner != ROOT => Ok(Detached::NameGone),
         Ok(_) => remove_claimed(path, id),
         Err(Failure { errno: Errno::ENOENT, .. }) => Ok(Detached::NameGone),
         Err(failure) => Err(failure),
@@ -198,18 +224,22 @@ pub(crate) fn remove_claimed(path: &Path, id: FileId) -> Result<Detached, Failur
     detach::remove(&target, Condition::Any)
 }
 
-/// Removes a manager's socket and the directory that was made for it.
+/// Removes a manager's socket and the directory that was made for it, if both are this owner's. Each directory is held before
+/// it is judged: its owner could put another one in its place meanwhile, or a link, and have the socket's name removed there.
 pub(crate) fn remove_socket(path: &Path, owner: u32) {
-    let Some(directory) = path.parent() else { return };
-    let is = |path: &Path, kind| {
-        Directory::status(path).is_ok_and(|status| status.irregular == Some(kind) && status.owner == owner)
-    };
-    if is(directory, "a directory") {
-        if is(path, "a socket") {
+    let remove = || -> Option<()> {
+        let (socket, directory) = (path.file_name()?, path.parent()?);
+        let parent = OpenDirectory::open(directory.parent()?).ok()?;
+        let held = parent.open_in(directory.file_name()?).ok()?;
+        if held.status().ok()?.owner != owner {
+            return None;
+        }
+        if held.status_of(socket).is_ok_and(|found| found.irregular == Some("a socket") && found.owner == owner) {
             // What cannot be removed stays, as files in such directories do; nobody loses memory by it.
-            let _ = Directory::unlink(path);
+            let _ = held.unlink(socket);
         }
         // Refused if there is something else in it.
-        let _ = std::fs::remove_dir(directory);
-    }
+        parent.remove_directory(directory.file_name()?).ok()
+    };
+    let _ = remove();
 }

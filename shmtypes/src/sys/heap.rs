@@ -10,7 +10,7 @@ use super::{Access, Failure, FileId, FileSystem, LinkMethod, Lock, LockBytes, Re
 use nix::errno::Errno;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::ops::RangeBounds;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -364,6 +364,36 @@ impl Anchor {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Directory {
     path: PathBuf,
+}
+
+/// There are no directories of sockets here.
+#[derive(Debug)]
+pub(crate) enum OpenDirectory {}
+
+impl OpenDirectory {
+    pub(crate) fn open(_: &Path) -> Result<Self, Failure> {
+        Err(Failure { operation: "open a directory", errno: Errno::ENOSYS })
+    }
+
+    pub(crate) fn open_in(&self, _: &OsStr) -> Result<Self, Failure> {
+        match *self {}
+    }
+
+    pub(crate) fn status(&self) -> Result<Status, Failure> {
+        match *self {}
+    }
+
+    pub(crate) fn status_of(&self, _: &OsStr) -> Result<Status, Failure> {
+        match *self {}
+    }
+
+    pub(crate) fn unlink(&self, _: &OsStr) -> Result<(), Failure> {
+        match *self {}
+    }
+
+    pub(crate) fn remove_directory(&self, _: &OsStr) -> Result<(), Failure> {
+        match *self {}
+    }
 }
 
 impl Directory {

@@ -1,19 +1,62 @@
-//! A directory that holds segments, by path: no descriptor is kept.
+//! A directory that holds segments, by path: no descriptor is kept. And any directory, by a descriptor.
 
 use super::super::{Access, DEFAULT_DIRECTORY, Failure, LinkMethod, RenameMode, Space, Status};
 use super::File;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, open, renameat2};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, open, openat, renameat2};
 use nix::sys::stat::Mode;
-use nix::unistd::{linkat, unlink};
+use nix::unistd::{UnlinkatFlags, linkat, unlink, unlinkat};
 use std::borrow::Cow;
-use std::ffi::OsString;
-use std::os::fd::AsRawFd;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Flags of every open: see rule 2 of the parent module.
 const GUARDED: OFlag = OFlag::O_CLOEXEC.union(OFlag::O_NOFOLLOW).union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY);
+
+/// A directory that is held, so that it stays the same one whatever becomes of its path.
+#[derive(Debug)]
+pub(crate) struct OpenDirectory(OwnedFd);
+
+impl OpenDirectory {
+    /// The directory at a path, links followed.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let failure = |errno| Failure { operation: "open a directory", errno };
+        open(path, flags, Mode::empty()).map(Self).map_err(failure)
+    }
+
+    /// The directory under a name in this one, which is no link.
+    pub(crate) fn open_in(&self, name: &OsStr) -> Result<Self, Failure> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let failure = |errno| Failure { operation: "open a directory", errno };
+        openat(&self.0, name, flags, Mode::empty()).map(Self).map_err(failure)
+    }
+
+    pub(crate) fn status(&self) -> Result<Status, Failure> {
+        super::status::of_descriptor(self.0.as_fd())
+    }
+
+    /// What stands under a name in it.
+    pub(crate) fn status_of(&self, name: &OsStr) -> Result<Status, Failure> {
+        super::status::of_name_in(self.0.as_fd(), name)
+    }
+
+    /// Takes the name of a file away.
+    pub(crate) fn unlink(&self, name: &OsStr) -> Result<(), Failure> {
+        self.remove(name, UnlinkatFlags::NoRemoveDir)
+    }
+
+    /// Takes an empty directory away.
+    pub(crate) fn remove_directory(&self, name: &OsStr) -> Result<(), Failure> {
+        self.remove(name, UnlinkatFlags::RemoveDir)
+    }
+
+    fn remove(&self, name: &OsStr, kind: UnlinkatFlags) -> Result<(), Failure> {
+        unlinkat(&self.0, name, kind).map_err(|errno| Failure { operation: "remove the name", errno })
+    }
+}
 
 /// A directory that holds segments.
 #[derive(Clone, Debug, PartialEq, Eq)]

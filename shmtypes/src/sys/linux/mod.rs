@@ -11,7 +11,7 @@ mod process;
 mod signals;
 mod status;
 
-pub(crate) use directory::Directory;
+pub(crate) use directory::{Directory, OpenDirectory};
 pub(crate) use file::{File, Refusal};
 pub(crate) use fork::{Anchor, WipedPage};
 pub(crate) use gate::while_forks_wait;
@@ -21,7 +21,7 @@ pub(crate) use host::{
 };
 pub(crate) use map::Map;
 pub(crate) use process::{Patience, own_process, receive_with_descriptor, send, send_with_descriptor, try_receive};
-pub(crate) use signals::{ignore_interrupts, without_signals};
+pub(crate) use signals::{ignore, is_ignored, without_signals};
 
 // The lock bytes stand at offsets beyond 2^62, and must be the same ones for every process.
 const _: () = assert!(size_of::<nix::libc::off_t>() == 8, "segments need 64-bit file offsets");

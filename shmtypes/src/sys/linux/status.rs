@@ -4,8 +4,10 @@
 use super::super::{Failure, FileId, Status};
 use core::mem::MaybeUninit;
 use nix::errno::Errno;
+use nix::fcntl::AtFlags;
 use nix::libc;
-use nix::sys::stat::{FileStat, SFlag, fstat, lstat};
+use nix::sys::stat::{FileStat, SFlag, fstat, fstatat, lstat};
+use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
 
@@ -23,6 +25,12 @@ pub(super) fn of_descriptor(descriptor: BorrowedFd<'_>) -> Result<Status, Failur
 /// Of what stands under a name, without opening it or following links.
 pub(super) fn of_name(path: &Path) -> Result<Status, Failure> {
     lstat(path).map(Status::from).map_err(|errno| Failure { operation: "look up the name", errno })
+}
+
+/// Of what stands under a name in an open directory, without opening it or following links.
+pub(super) fn of_name_in(directory: BorrowedFd<'_>, name: &OsStr) -> Result<Status, Failure> {
+    let status = fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+    status.map(Status::from).map_err(|errno| Failure { operation: "look up the name", errno })
 }
 
 fn statx(descriptor: BorrowedFd<'_>) -> Result<Status, Errno> {

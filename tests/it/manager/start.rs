@@ -1,0 +1,183 @@
+//! Managers that do not start, and what is said of them.
+
+use super::{MANAGER, Owner, World, is_gone, pid, until};
+use nix::sys::signal::Signal;
+use shmtypes::ErrorKind;
+use shmtypes::manager::{Address, SharedMemoryManager};
+use shmtypes_tests::peer::Peer;
+use shmtypes_tests::world::{inside, private_shm};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+#[track_caller]
+fn reason(result: shmtypes::Result<SharedMemoryManager>) -> String {
+    match result.unwrap_err().kind() {
+        ErrorKind::ManagerDidNotStart { reason } => reason.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_program_that_has_not_called_init_is_told_so() {
+    let world = World::new();
+    let error = SharedMemoryManager::options().dir(world.folder.path()).start().unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::ManagerNotInitialised);
+    assert!(error.hint().unwrap().contains("manager::init()"), "{error}");
+    world.assert_empty("not started");
+}
+
+#[test]
+fn a_program_that_does_not_serve_is_no_manager() {
+    let world = World::new();
+    let options = || SharedMemoryManager::options().dir(world.folder.path());
+    let none: [&str; 0] = [];
+    for program in ["true", "false"] {
+        let reason = reason(options().program(program, none).start());
+        assert!(reason.contains("ended before it served") && reason.contains("`init`"), "{reason}");
+    }
+    let reason_of = |program: &str, arguments: &[&str]| {
+        reason(options().program(program, arguments).timeout(Duration::from_millis(300)).start())
+    };
+    // Says nothing; goes on although its input was closed.
+    for (program, arguments) in
+        [("cat", vec![]), ("sleep", vec!["600"]), ("sh", vec!["-c", "exec sleep 600 < /dev/null"])]
+    {
+        let reason = reason_of(program, &arguments);
+        assert!(
+            reason.contains("it has said nothing for 300ms") || reason.contains("does not serve"),
+            "{program}: {reason}"
+        );
+    }
+    // Answers, but nonsense.
+    let reason = reason_of("sh", &["-c", "printf '\\000\\000\\000\\003abc' >&0; sleep 600"]);
+    assert_eq!(reason, "its answer is none that this program knows");
+    // A length of two gigabytes.
+    let reason = reason_of("sh", &["-c", "printf '\\177\\377\\377\\377abc' >&0; sleep 600"]);
+    assert!(reason.contains("does not serve"), "{reason}");
+    let missing = options().program("/nonexistent/program", none).start();
+    assert_eq!(self::reason(missing), "/nonexistent/program could not be run");
+    world.assert_empty("not started");
+}
+
+#[test]
+fn a_manager_that_is_stopped_while_it_starts_is_given_up_and_killed() {
+    let world = World::new();
+    // Stops itself, and is the manager once somebody lets it go on.
+    let script = format!("echo $$ > {}; kill -STOP $$; exec \"$0\"", world.temp.file("pid").display());
+    let options = SharedMemoryManager::options().dir(world.folder.path()).program("sh", ["-c", &script, MANAGER]);
+    let reason = reason(options.timeout(Duration::from_millis(300)).start());
+    assert_eq!(reason, "it has said nothing for 300ms");
+    let stopped: i32 = std::fs::read_to_string(world.temp.file("pid")).unwrap().trim().parse().unwrap();
+    assert!(is_gone(stopped));
+    assert_eq!(world.folder.left(), [""; 0]);
+}
+
+#[test]
+fn an_address_that_is_taken_is_said_to_be() {
+    let world = World::new();
+    let tcp: Address = "127.0.0.1:0".parse().unwrap();
+    let unix = Address::Unix(world.temp.file("socket"));
+    let name = format!("@{}", world.folder.path().display());
+    for address in [tcp, unix, name.parse().unwrap()] {
+        let manager = world.options().address(&address).start().unwrap();
+        let taken = manager.address();
+        let reason = reason(world.options().address(taken).start());
+        assert!(reason.starts_with(&format!("it cannot listen at {taken}: ")) && reason.contains("in use"), "{reason}");
+        let block = SharedMemoryManager::connect(taken, manager.authkey().as_bytes());
+        assert_eq!(block.unwrap().segments().unwrap(), [""; 0], "the first one serves on");
+        drop(manager);
+        world.assert_empty("dropped");
+    }
+    let missing = Address::Unix(world.temp.file("missing/socket"));
+    assert!(reason(world.options().address(missing).start()).contains("No such file"), "a directory is not made");
+    world.assert_empty("not started");
+}
+
+#[test]
+fn a_manager_that_ends_leaves_the_socket_of_its_successor() {
+    let world = World::new();
+    let address = Address::Unix(world.temp.file("socket"));
+    let first = world.options().address(&address).start().unwrap();
+    std::fs::remove_file(world.temp.file("socket")).unwrap();
+    let second = world.options().address(&address).start().unwrap();
+    // Its own address leads to the second one, which does not know its key.
+    super::signal(pid(&first), Signal::SIGTERM);
+    until("the first one has ended", || is_gone(pid(&first)));
+    second.shared_memory(100).unwrap();
+    drop(second);
+    drop(first);
+    world.assert_empty("dropped");
+}
+
+#[test]
+fn a_registry_that_has_no_room_is_no_space() {
+    inside(&private_shm("size=64k"), "manager::start::a_registry_that_has_no_room_is_no_space", || {
+        let none: [&str; 0] = [];
+        let options = SharedMemoryManager::options().program(MANAGER, none);
+        // 256 entries of 280 bytes.
+        let reason = reason(options.start());
+        assert!(reason.contains("no space: "), "{reason}");
+        assert_eq!(std::fs::read_dir("/dev/shm").unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn what_the_registry_has_no_room_for_is_refused_and_not_made() {
+    let name = "manager::start::what_the_registry_has_no_room_for_is_refused_and_not_made";
+    inside(&private_shm("size=200k"), name, || {
+        let none: [&str; 0] = [];
+        let manager = SharedMemoryManager::options().program(MANAGER, none).start().unwrap();
+        // Empty blocks take no room, and the second part of the registry takes 140 KiB.
+        let mut made = 0;
+        let error = loop {
+            match manager.shared_memory(1) {
+                Ok(block) => {
+                    made += 1;
+                    drop(block);
+                }
+                Err(error) => break error,
+            }
+            assert!(made < 300, "where is the room?");
+        };
+        println!("{made}: {error}");
+        assert_eq!(manager.segments().unwrap().len(), made);
+        manager.release(&manager.segments().unwrap()[0]).unwrap();
+        manager.shared_memory(1).unwrap();
+        drop(manager);
+        assert_eq!(std::fs::read_dir("/dev/shm").unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn a_child_that_was_forked_starts_a_manager_of_its_own() {
+    let world = World::new();
+    let mut command = Command::new(MANAGER);
+    command.args(["start-in-a-fork", world.folder()]).env("TMPDIR", world.temp.path());
+    let mut owner = Owner::from(Peer::spawn(command));
+    let made = owner.peer.line().unwrap();
+    assert!(made.starts_with("ok psm_"), "{made}");
+    owner.peer.expect_line("dropped");
+    world.assert_empty("dropped in the child");
+    assert!(owner.peer.wait().success());
+}
+
+#[test]
+fn a_program_with_the_variable_set_by_hand_says_what_it_is() {
+    for input in [Stdio::null(), Stdio::piped()] {
+        let output = Command::new(MANAGER).env("SHMTYPES_MANAGER", "1").stdin(input).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("standard input is not from a program that starts a manager"), "{said}");
+    }
+}
+
+#[test]
+fn no_timeout_is_too_long_or_too_short() {
+    let world = World::new();
+    let manager = world.options().timeout(Duration::MAX).start().unwrap();
+    manager.shared_memory(1).unwrap();
+    drop(manager);
+    let reason = reason(world.options().timeout(Duration::ZERO).start());
+    assert_eq!(reason, "it has said nothing for 0ns");
+    assert_eq!(world.names(), [""; 0]);
+}
