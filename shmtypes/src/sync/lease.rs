@@ -65,7 +65,7 @@ impl<'a, M: Writable> Lease<'a, M> {
         if self.is_own() && Identity::from_bits(Word::load(self.word, Ordering::Relaxed)) == Some(self.holder) {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::LeaseLost).in_segment(self.participant.segment()))
+        Err(Error::new(ErrorKind::LeaseLost))
     }
 
     /// Lets go of it; nothing happens in a forked child.
