@@ -37,7 +37,6 @@ mod record;
 mod table;
 
 pub(crate) use identity::Identity;
-pub(crate) use record::Presence;
 pub(crate) use table::SlotRecord;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -131,12 +130,6 @@ impl Participant {
             Some(identity) => Ok(identity),
             None => self.register(),
         }
-    }
-
-    /// Whether this process still is `identity`, for whoever asks often.
-    #[inline(always)]
-    pub(crate) fn presence(&self, identity: Identity) -> Presence<'_> {
-        self.record.presence(identity)
     }
 
     /// Remembers that this thread has the segment's lease, of which a segment has one.

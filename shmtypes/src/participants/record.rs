@@ -42,23 +42,8 @@ pub(super) enum Claim<'r> {
 /// The right to register. Unless [completed](Self::complete), it goes back.
 pub(super) struct Registration<'r>(&'r Fields);
 
-/// Whether the process still is who it was: one load, for who asks before every store.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Presence<'r> {
-    fields: &'r Fields,
-    then: u64,
-}
-
-impl Presence<'_> {
-    /// `false` in a forked child, also in one that has registered since.
-    #[inline(always)]
-    pub(crate) fn is_here(self) -> bool {
-        // Relaxed: nothing is read on the strength of it. A fork is a call that the load cannot be moved across.
-        self.fields.identity.load(Ordering::Relaxed) == self.then
-    }
-}
-
-/// A number that no other living thread of this process has, and not 0.
+/// A number that no other living thread of this process has, and not 0. One that ended may have had it: if that forgot what it
+/// held, nobody can let go of it any more, and who is taken for it would wait in vain.
 fn this_thread() -> usize {
     thread_local!(static HERE: u8 = const { 0 });
     HERE.with(|here| ptr::from_ref(here).addr())
@@ -82,12 +67,6 @@ impl Record {
         // Pairs with the release in `complete`: another thread may have registered, whose count in the shared table must
         // come before this thread's store into a lock word.
         Identity::from_bits(self.fields().identity.load(Ordering::Acquire))
-    }
-
-    /// Whether this process still is `identity`, for whoever asks often.
-    #[inline(always)]
-    pub(super) fn presence(&self, identity: Identity) -> Presence<'_> {
-        Presence { fields: self.fields(), then: identity.to_bits() }
     }
 
     /// Remembers that this thread has the segment's lease.
