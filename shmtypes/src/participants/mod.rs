@@ -43,6 +43,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Access, Anchor, Failure, File, FileId, Lock, LockBytes, Watch};
 use core::sync::atomic::{Ordering, fence};
 use nix::errno::Errno;
+pub(crate) use record::Witness;
 use record::{Claim, Record};
 use std::time::{Duration, Instant};
 use table::SlotTable;
@@ -130,6 +131,11 @@ impl Participant {
             Some(identity) => Ok(identity),
             None => self.register(),
         }
+    }
+
+    /// Tells this process, which has this identity, from its forked children.
+    pub(crate) fn witness(&self, identity: Identity) -> Witness<'_> {
+        self.record.witness(identity)
     }
 
     /// Remembers that this thread has the segment's lease, of which a segment has one.
