@@ -2,7 +2,7 @@
 
 use super::{ListError, ShareableList, ShareableListOptions};
 use crate::containers::{ListOptions, ShmList};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::layout::AccessMode;
 
 impl<M: AccessMode> ShmList<M> {
@@ -63,8 +63,10 @@ impl ListOptions {
             Ok((value, bytes))
         };
         let slots = values.into_iter().enumerate().map(with_capacity).collect::<Result<Vec<_>>>()?;
-        self.check_bytes(slots.len(), sum.bytes).map_err(|error| error.on(list.name()))?;
-        self.create_with_capacities(slots)
+        self.create_to_be_opened(&slots).map_err(|error| match error.kind() {
+            ErrorKind::TooLarge { .. } => error.on(list.name()),
+            _ => error,
+        })
     }
 }
 
@@ -104,7 +106,6 @@ impl TryFrom<&ShareableList> for ShmList {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ErrorKind;
     use crate::compat::Value;
     use crate::compat::list::Text;
 
@@ -130,16 +131,17 @@ mod tests {
     fn a_list_is_not_made_larger_than_may_be_opened_nor_of_slots_larger_than_their_block() {
         let pythons = ShareableList::create(&["x".repeat(990), "y".repeat(990)]).unwrap();
         pythons.unlink().unwrap();
-        // Two records of 64 bytes, and two areas of 992 each.
-        let exact = 2 * 64 + 2 * 2 * 992;
-        let made = ShmList::options().unnamed().max_bytes(exact).create_from_shareable_list(&pythons).unwrap();
-        assert_eq!(made.capacity(1).unwrap(), 992);
-        let error = ShmList::options().unnamed().max_bytes(exact - 1).create_from_shareable_list(&pythons).unwrap_err();
-        assert_eq!(*error.kind(), ErrorKind::TooLarge { bytes: exact, limit: exact - 1 });
-        assert_eq!(error.segment(), Some(pythons.name()));
-        let overflow = |len, bytes| ShmList::options().check_bytes(len, bytes).unwrap_err().kind().clone();
-        assert!(matches!(overflow(1, usize::MAX), ErrorKind::SizeOverflow { elements: 1, .. }));
-        assert!(matches!(overflow(usize::MAX, 1), ErrorKind::SizeOverflow { .. }));
+        let whole = ShmList::options().create_from_shareable_list(&pythons).unwrap();
+        assert_eq!(whole.capacity(1).unwrap(), 992);
+        // All of the file, which is what opening looks at: header, slots, two records, and four areas, in pages.
+        let exact = crate::inspect(whole.name()).unwrap().bytes;
+        let limited = |limit| ShmList::options().max_bytes(limit);
+        let made = limited(exact).create_from_shareable_list(&pythons).unwrap();
+        assert!(limited(exact).name(made.name()).open().is_ok());
+        let too_large = ErrorKind::TooLarge { bytes: exact, limit: exact - 1 };
+        let error = limited(exact - 1).create_from_shareable_list(&pythons).unwrap_err();
+        assert_eq!((error.kind(), error.segment()), (&too_large, Some(pythons.name())));
+        assert_eq!(*limited(exact - 1).name(made.name()).open().unwrap_err().kind(), too_large);
 
         let mut sum = SlotSum { bytes: 0, block: 100 };
         assert!(sum.add(60).is_ok() && sum.add(40).is_ok());

@@ -10,7 +10,6 @@
 //! | [`ShmBox`] | one value | one [`ShmLayout`](crate::ShmLayout) type, by its view | by field | each atomic has its old value or its new one |
 
 mod array;
-mod guards;
 mod locked;
 mod options;
 mod shm_box;

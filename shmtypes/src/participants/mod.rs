@@ -37,13 +37,13 @@ mod record;
 mod table;
 
 pub(crate) use identity::Identity;
-pub(crate) use record::Presence;
 pub(crate) use table::SlotRecord;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Access, Anchor, Failure, File, FileId, Lock, LockBytes, Watch};
 use core::sync::atomic::{Ordering, fence};
 use nix::errno::Errno;
+pub(crate) use record::Witness;
 use record::{Claim, Record};
 use std::time::{Duration, Instant};
 use table::SlotTable;
@@ -133,10 +133,9 @@ impl Participant {
         }
     }
 
-    /// Whether this process still is `identity`, for whoever asks often.
-    #[inline(always)]
-    pub(crate) fn presence(&self, identity: Identity) -> Presence<'_> {
-        self.record.presence(identity)
+    /// Tells this process, which has this identity, from its forked children.
+    pub(crate) fn witness(&self, identity: Identity) -> Witness<'_> {
+        self.record.witness(identity)
     }
 
     /// Remembers that this thread has the segment's lease, of which a segment has one.

@@ -5,7 +5,9 @@
 //! anything else.
 
 use super::Identity;
+use crate::access;
 use crate::sys::{Anchor, Failure, WipedPage};
+use core::marker::PhantomData;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
@@ -19,6 +21,31 @@ struct Fields {
     anchor: AtomicPtr<()>,
     /// Which thread has the segment's lease, by [`this_thread`]; 0 for none of this process.
     leaseholder: AtomicUsize,
+}
+
+/// Where, behind the record, the page has a word that says which process this is: the identity's bits, stored once in each process. It
+/// is read and stored by volatile words, which cost a loop nothing but themselves; an atomic would make the compiler load and store
+/// everything else around it anew.
+const WITNESS: usize = 64;
+const _: () = assert!(size_of::<Fields>() <= WITNESS);
+
+/// Tells whether a process is the one that a right was given to, and not a forked child of it, at the price of a load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Witness<'r> {
+    // Invariant: the word of the record that is borrowed.
+    place: *const u64,
+    then: u64,
+    record: PhantomData<&'r Record>,
+}
+
+impl Witness<'_> {
+    /// Whether this is that process.
+    #[inline(always)]
+    pub(crate) fn is_same_process(self) -> bool {
+        // SAFETY: by the invariant an aligned word of a page that lives as long as the record; memory that the kernel changes, and
+        // that is only ever accessed like this.
+        unsafe { access::load(self.place) }.word::<u64>() == self.then
+    }
 }
 
 /// No identity: it names no slot.
@@ -40,25 +67,14 @@ pub(super) enum Claim<'r> {
 }
 
 /// The right to register. Unless [completed](Self::complete), it goes back.
-pub(super) struct Registration<'r>(&'r Fields);
-
-/// Whether the process still is who it was: one load, for who asks before every store.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Presence<'r> {
+pub(super) struct Registration<'r> {
     fields: &'r Fields,
-    then: u64,
+    // Invariant: the word of the record that is borrowed.
+    witness: *mut u64,
 }
 
-impl Presence<'_> {
-    /// `false` in a forked child, also in one that has registered since.
-    #[inline(always)]
-    pub(crate) fn is_here(self) -> bool {
-        // Relaxed: nothing is read on the strength of it. A fork is a call that the load cannot be moved across.
-        self.fields.identity.load(Ordering::Relaxed) == self.then
-    }
-}
-
-/// A number that no other living thread of this process has, and not 0.
+/// A number that no other living thread of this process has, and not 0. One that ended may have had it: if that forgot what it
+/// held, nobody can let go of it any more, and who is taken for it would wait in vain.
 fn this_thread() -> usize {
     thread_local!(static HERE: u8 = const { 0 });
     HERE.with(|here| ptr::from_ref(here).addr())
@@ -77,17 +93,20 @@ impl Record {
         unsafe { self.page.start().cast::<Fields>().as_ref() }
     }
 
+    fn witness_place(&self) -> *mut u64 {
+        self.page.start().as_ptr().wrapping_add(WITNESS).cast()
+    }
+
+    /// Of the process with this identity, which is this one.
+    pub(super) fn witness(&self, identity: Identity) -> Witness<'_> {
+        Witness { place: self.witness_place(), then: identity.to_bits(), record: PhantomData }
+    }
+
     #[inline(always)]
     pub(super) fn identity(&self) -> Option<Identity> {
         // Pairs with the release in `complete`: another thread may have registered, whose count in the shared table must
         // come before this thread's store into a lock word.
         Identity::from_bits(self.fields().identity.load(Ordering::Acquire))
-    }
-
-    /// Whether this process still is `identity`, for whoever asks often.
-    #[inline(always)]
-    pub(super) fn presence(&self, identity: Identity) -> Presence<'_> {
-        Presence { fields: self.fields(), then: identity.to_bits() }
     }
 
     /// Remembers that this thread has the segment's lease.
@@ -110,7 +129,7 @@ impl Record {
         let fields = self.fields();
         // Acquire: as in `identity`; and pairs with the release of a registration that failed.
         match fields.identity.compare_exchange(0, BUSY, Ordering::Acquire, Ordering::Acquire) {
-            Ok(_) => Claim::Here(Registration(fields)),
+            Ok(_) => Claim::Here(Registration { fields, witness: self.witness_place() }),
             Err(bits) => Identity::from_bits(bits).map_or(Claim::Elsewhere, Claim::Registered),
         }
     }
@@ -121,16 +140,18 @@ impl Registration<'_> {
     /// be blocked, has forked, and this is the child, which has neither the slot nor the anchor.
     pub(super) fn complete(self, identity: Identity, anchor: Anchor) -> bool {
         // Relaxed: the identity below carries it.
-        self.0.anchor.store(anchor.into_raw(), Ordering::Relaxed);
+        self.fields.anchor.store(anchor.into_raw(), Ordering::Relaxed);
+        // SAFETY: by the invariant, as in `Witness`.
+        unsafe { access::store(self.witness, &identity.to_bits()) };
         // Release: pairs with the acquire in `identity`.
-        self.0.identity.compare_exchange(BUSY, identity.to_bits(), Ordering::Release, Ordering::Relaxed).is_ok()
+        self.fields.identity.compare_exchange(BUSY, identity.to_bits(), Ordering::Release, Ordering::Relaxed).is_ok()
     }
 }
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
         // Release: pairs with the acquire in `claim`. Fails when it is completed.
-        let _ = self.0.identity.compare_exchange(BUSY, 0, Ordering::Release, Ordering::Relaxed);
+        let _ = self.fields.identity.compare_exchange(BUSY, 0, Ordering::Release, Ordering::Relaxed);
     }
 }
 

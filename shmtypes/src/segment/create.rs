@@ -159,6 +159,11 @@ fn is_orphan_removed(directory: &Directory, path: &Path) -> bool {
     matches!(super::directory::reap_orphan(directory, path), Ok(Detached::Removed | Detached::NameGone))
 }
 
+/// How long the file of such a segment would be.
+pub(crate) fn file_bytes<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>) -> Result<u64> {
+    Ok(layout::<T>(options, plan, T::SCHEMA.to_json().len())?.total_bytes)
+}
+
 fn layout<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, schema_bytes: usize) -> Result<Box<Header>> {
     let element_bytes = size_of::<T>();
     let elements = plan.shape.iter().try_fold(1_usize, |product, &length| product.checked_mul(length));

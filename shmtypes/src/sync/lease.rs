@@ -10,7 +10,7 @@ use super::lock::waiting::Waiting;
 use super::lock::word::{FREE, Found, Wake, Word};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{ShmRef, Writable};
-use crate::participants::{Identity, Participant, Presence};
+use crate::participants::{Identity, Participant, Witness};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// The right, until it is let go of or dropped.
@@ -19,7 +19,7 @@ pub(crate) struct Lease<'a, M: Writable> {
     word: ShmRef<'a, AtomicU64, M>,
     participant: &'a Participant,
     holder: Identity,
-    presence: Presence<'a>,
+    witness: Witness<'a>,
     took_over: bool,
     /// Another thread of this process, which has the same identity, may have it by now.
     let_go: bool,
@@ -44,8 +44,8 @@ impl<'a, M: Writable> Lease<'a, M> {
                 .map_err(|refusal| LockError::<()>::refused(refusal, participant, waiting))?
         };
         participant.note_lease();
-        let presence = participant.presence(holder);
-        Ok(Self { word, participant, holder, presence, took_over: found != Found::Whole, let_go: false })
+        let witness = participant.witness(holder);
+        Ok(Self { word, participant, holder, witness, took_over: found != Found::Whole, let_go: false })
     }
 
     /// Whether the last holder died without letting go.
@@ -56,7 +56,13 @@ impl<'a, M: Writable> Lease<'a, M> {
     /// Whether this is the process that took the lease, and not a forked child of it.
     #[inline(always)]
     pub(crate) fn is_own(&self) -> bool {
-        self.presence.is_here()
+        self.participant.identity() == Some(self.holder)
+    }
+
+    /// The same, at the price of a load, for loops.
+    #[inline(always)]
+    pub(crate) fn witness(&self) -> Witness<'a> {
+        self.witness
     }
 
     /// Fails if the lease is another's by now, which needs a fork or a peer that scribbles.
@@ -65,7 +71,7 @@ impl<'a, M: Writable> Lease<'a, M> {
         if self.is_own() && Identity::from_bits(Word::load(self.word, Ordering::Relaxed)) == Some(self.holder) {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::LeaseLost).in_segment(self.participant.segment()))
+        Err(Error::new(ErrorKind::LeaseLost))
     }
 
     /// Lets go of it; nothing happens in a forked child.

@@ -2,7 +2,9 @@
 
 use shmtypes::compat::Value;
 use shmtypes::sync::{ShmMutex, ShmRwLock};
-use shmtypes::{Deadline, Error, ErrorKind, Followed, ReadOnly, Result, ShmBox, ShmCell, ShmList, ShmVec, sigbus};
+use shmtypes::{
+    Deadline, Error, ErrorKind, Followed, LockedArray, ReadOnly, Result, ShmBox, ShmCell, ShmList, ShmVec, sigbus,
+};
 use shmtypes_tests::folder::Folder;
 use shmtypes_tests::world::inside;
 use std::fs::{self, File};
@@ -355,6 +357,56 @@ fn every_access_to_a_list_tells() {
                 ("wait_changed", |list, cut| {
                     cut();
                     match list.wait_changed(Duration::ZERO) {
+                        Err(error) if matches!(error.kind(), ErrorKind::TimedOut { .. }) => Ok(()),
+                        other => other,
+                    }
+                }),
+            ],
+        );
+    });
+}
+
+#[test]
+fn every_access_to_a_locked_array_tells() {
+    fn locked(folder: &Folder) -> LockedArray<u64> {
+        LockedArray::options().dir(folder.path()).name(NAME).create_from_slice(&[7; LEN]).unwrap()
+    }
+    fn sevens(found: &[u64]) {
+        assert!(found.iter().all(|&element| element == 7), "zeros came out as elements");
+    }
+    alone("every_access_to_a_locked_array_tells", || {
+        every_access_tells(
+            locked,
+            &[
+                ("get", |array, cut| {
+                    cut();
+                    array.get(LEN - 1).map(|found| sevens(&[found]))
+                }),
+                ("set", |array, cut| {
+                    cut();
+                    array.set(LEN - 1, 7)
+                }),
+                ("to_vec", |array, cut| {
+                    cut();
+                    array.to_vec().map(|found| sevens(&found))
+                }),
+                ("copy_from_slice", |array, cut| {
+                    cut();
+                    array.copy_from_slice(1, &[7; LEN - 1])
+                }),
+                ("sum under a guard for reading", |array, cut| {
+                    let guard = array.read()?;
+                    cut();
+                    guard.sum().map(|sum| assert_eq!(sum, 7 * LEN as u128))
+                }),
+                ("map_in_place under a guard for writing", |array, cut| {
+                    let guard = array.write()?;
+                    cut();
+                    guard.map_in_place(|element| element)
+                }),
+                ("wait_changed", |array, cut| {
+                    cut();
+                    match array.wait_changed(Duration::ZERO) {
                         Err(error) if matches!(error.kind(), ErrorKind::TimedOut { .. }) => Ok(()),
                         other => other,
                     }

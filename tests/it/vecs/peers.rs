@@ -30,7 +30,7 @@ fn an_appender_does_nothing_for_a_forked_child() {
     let scratch = Scratch::new();
     let vec = ShmVec::<u64>::options().name(scratch.name("vec")).create(10).unwrap();
     let mut peer = Peer::start(PEER, &["fork", vec.name()]);
-    for line in ["LeaseLost", "LeaseLost", "true", "true", "true"] {
+    for line in ["LeaseLost", "LeaseLost", "LeaseLost", "true", "true", "true"] {
         peer.expect_line(&format!("child: {line}"));
     }
     peer.expect_line("parent: [1, 2, 3, 4]");

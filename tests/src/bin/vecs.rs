@@ -156,6 +156,8 @@ fn forks(name: &str) {
     // SAFETY: the process has one thread, so the child may do whatever the parent may.
     match unsafe { fork() }.expect("fork") {
         ForkResult::Child => {
+            let pushed = appender.push(9).expect_err("it is the parent's");
+            say(&format!("child: {:?}", pushed.kind()));
             let lost = appender.flush().expect_err("it is the parent's");
             say(&format!("child: {:?}", lost.kind()));
             let kept = appender.clear().expect_err("it is the parent's");
@@ -177,7 +179,7 @@ fn forks(name: &str) {
             let held = vec.try_appender().expect("ask");
             say(&format!("child: {}", held.is_none()));
             // It has registered, and is another one all the same.
-            let lost = [kept.extend_from_slice(&[9]), kept.pop().map(drop), kept.set(0, 9)]
+            let lost = [kept.push(9), kept.extend_from_slice(&[9]), kept.pop().map(drop), kept.set(0, 9)]
                 .map(|outcome| outcome.expect_err("it is the parent's"));
             say(&format!("child: {}", lost.iter().all(|lost| *lost.kind() == ErrorKind::LeaseLost)));
             std::process::exit(0);

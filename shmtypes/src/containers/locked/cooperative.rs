@@ -3,10 +3,11 @@
 
 use super::LockedArray;
 use super::guards::{Reading, Writing};
+use crate::error::Result;
 use crate::layout::{ReadOnly, ReadWrite, ShmLayout, ShmPod};
 use crate::segment::elements::Loan;
 use crate::sync::lock::waiting::Waiting;
-use crate::sync::{Deadline, LockResult};
+use crate::sync::{Deadline, InSegment, LockGuard, LockResult};
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 
@@ -53,7 +54,8 @@ impl<T: ShmPod> LockedArray<T> {
     ///
     /// * Everybody who writes to the file, in any process, does it by this crate's `LockedArray`s and `Cooperative`s. Who may write
     ///   in another way does not: as another program, through [`std::fs::File`], or by an address from
-    ///   [`as_ptr`](crate::Elements::as_ptr). No other safe call of this crate does, as all others refuse the file.
+    ///   [`as_ptr`](crate::Elements::as_ptr). No other safe call of this crate does, as all others refuse the file of a locked
+    ///   array. They cannot refuse what is no such file yet: who wrote a copy of its header into a block by hand may still have the block.
     /// * Nobody truncates the file: see [`LockedOptions::unnamed`](super::LockedOptions::unnamed) for one whose size is sealed.
     /// * Nobody interferes with the kernel's locks by which this crate knows who is alive.
     /// * If a process forks while a guard of the array lives, of a `Cooperative` or of a `LockedArray`, the child does not use its copy
@@ -124,8 +126,13 @@ impl<T: ShmPod> Cooperative<T> {
     }
 
     #[inline(always)]
+    fn check_dense(&self) -> Result<()> {
+        self.array.elements().check_dense().map_err(|error| error.in_segment(self.name()))
+    }
+
+    #[inline(always)]
     fn take_to_read(&self, waiting: Option<Waiting>) -> LockResult<SliceReadGuard<'_, T>> {
-        self.array.elements().check_dense()?;
+        self.check_dense()?;
         Reading::take(&self.array, waiting, |reading| {
             // SAFETY: side by side by the test above. The lock is held for reading longer than the loan, which is dropped first,
             // and the array that the guard borrows keeps the mapping; all who write take the lock, and nobody truncates (invariant).
@@ -136,7 +143,7 @@ impl<T: ShmPod> Cooperative<T> {
 
     #[inline(always)]
     fn take_to_write(&self, waiting: Option<Waiting>) -> LockResult<SliceWriteGuard<'_, T>> {
-        self.array.elements().check_dense()?;
+        self.check_dense()?;
         Writing::take(&self.array, waiting, |writing| {
             // SAFETY: as above; the lock is held for writing, and those who only read take it, too: this crate lends the elements
             // of a locked array to nobody else.
@@ -234,11 +241,25 @@ impl<T: ShmPod> DerefMut for SliceWriteGuard<'_, T> {
     }
 }
 
+impl<T: ShmPod> InSegment for SliceReadGuard<'_, T> {
+    fn segment(&self) -> Option<&str> {
+        Some(self.reading.segment())
+    }
+}
+impl<T: ShmPod> LockGuard for SliceReadGuard<'_, T> {}
+
 impl<T: ShmPod> fmt::Debug for SliceReadGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SliceReadGuard<{}>", core::any::type_name::<T>())
     }
 }
+
+impl<T: ShmPod> InSegment for SliceWriteGuard<'_, T> {
+    fn segment(&self) -> Option<&str> {
+        Some(self.writing.segment())
+    }
+}
+impl<T: ShmPod> LockGuard for SliceWriteGuard<'_, T> {}
 
 impl<T: ShmPod> fmt::Debug for SliceWriteGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

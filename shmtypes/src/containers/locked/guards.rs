@@ -6,7 +6,7 @@ use crate::segment::elements::Elements;
 use crate::sync::lock::hold::{self, Hold};
 use crate::sync::lock::shared;
 use crate::sync::lock::waiting::Waiting;
-use crate::sync::{LockError, LockResult};
+use crate::sync::{InSegment, LockError, LockGuard, LockResult};
 use core::fmt;
 use core::ops::Deref;
 
@@ -39,6 +39,10 @@ impl<'a, T: ShmLayout> Reading<'a, T> {
     #[cfg(feature = "ndarray")]
     pub(super) fn shape(&self) -> &'a [usize] {
         self.array.shape()
+    }
+
+    pub(super) fn segment(&self) -> &'a str {
+        self.array.name()
     }
 
     pub(super) fn hold(&self) -> &Hold {
@@ -84,6 +88,10 @@ impl<'a, T: ShmLayout> Writing<'a, T> {
     #[cfg(feature = "ndarray")]
     pub(super) fn shape(&self) -> &'a [usize] {
         self.array.shape()
+    }
+
+    pub(super) fn segment(&self) -> &'a str {
+        self.array.name()
     }
 
     pub(super) fn hold(&self) -> &Hold {
@@ -171,11 +179,25 @@ impl<T: ShmLayout> Deref for LockedWriteGuard<'_, T> {
     }
 }
 
+impl<T: ShmLayout> InSegment for LockedReadGuard<'_, T> {
+    fn segment(&self) -> Option<&str> {
+        Some(self.reading.segment())
+    }
+}
+impl<T: ShmLayout> LockGuard for LockedReadGuard<'_, T> {}
+
 impl<T: ShmLayout> fmt::Debug for LockedReadGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LockedReadGuard<{}>", core::any::type_name::<T>())
     }
 }
+
+impl<T: ShmLayout> InSegment for LockedWriteGuard<'_, T> {
+    fn segment(&self) -> Option<&str> {
+        Some(self.writing.segment())
+    }
+}
+impl<T: ShmLayout> LockGuard for LockedWriteGuard<'_, T> {}
 
 impl<T: ShmLayout> fmt::Debug for LockedWriteGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,7 @@
 //! Tests of locked arrays inside one process.
 
 use crate::sync::{LockError, LockResult};
-use crate::{Cooperative, ErrorKind, Evolve, LockedArray, ShmArray, ShmLayout, ShmVec, inspect};
+use crate::{Cooperative, Error, ErrorKind, Evolve, LockedArray, ShmArray, ShmLayout, ShmVec, inspect};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -169,6 +169,14 @@ fn a_panic_of_a_writer_poisons_until_somebody_recovers() {
     assert_eq!(poisoned(one.read()).get(0).unwrap(), 9);
     assert!(poisoned(slices.read()).is_poisoned());
     assert!(poisoned(slices.write()).is_poisoned());
+    for error in [
+        one.read().map(drop).map_err(Error::from),
+        one.write().map(drop).map_err(Error::from),
+        slices.read().map(drop).map_err(Error::from),
+        slices.write().map(drop).map_err(Error::from),
+    ] {
+        assert_eq!(error.unwrap_err().segment(), Some(one.name()));
+    }
     assert_eq!(*one.get(0).unwrap_err().kind(), ErrorKind::Poisoned);
     assert_eq!(*one.set(0, 1).unwrap_err().kind(), ErrorKind::Poisoned);
     assert!(!poisoned(slices.write()).recover().is_poisoned());
@@ -374,8 +382,10 @@ fn a_type_that_grew_has_elements_and_no_slices() {
     assert_eq!(old.get(2).unwrap(), Short { one: 2 });
     let old = cooperative(old);
     let strided = ErrorKind::Strided { stride: 16, element_size: 8 };
-    assert!(matches!(old.read(), Err(LockError::Failed(error)) if *error.kind() == strided));
-    assert!(matches!(old.write(), Err(LockError::Failed(error)) if *error.kind() == strided));
+    for refused in [old.read().map(drop).map_err(Error::from), old.write().map(drop).map_err(Error::from)] {
+        let error = refused.unwrap_err();
+        assert_eq!((error.kind(), error.segment()), (&strided, Some(grown.name())));
+    }
     // What failed holds nothing.
     assert!(grown.try_write().is_ok());
 }

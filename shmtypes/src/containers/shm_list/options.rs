@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{AccessMode, ReadOnly, ReadWrite};
 use crate::participants::DEFAULT_SLOTS;
 use crate::segment::attach::{attach, attach_descriptor};
-use crate::segment::create::{Draft, Plan};
+use crate::segment::create::{Draft, Plan, file_bytes};
 use crate::segment::header::{Container, Header};
 use crate::segment::matching;
 use crate::segment::options::{Evolve, SegmentOptions, invalid};
@@ -71,9 +71,17 @@ impl ListOptions {
     /// # Errors
     /// As there, and as [`create`](Self::create).
     pub fn create_with_capacities<V: AsValue>(&self, slots: impl IntoIterator<Item = (V, usize)>) -> Result<ShmList> {
-        let slots: Vec<(V, usize)> = slots.into_iter().collect();
+        self.create_within(None, &slots.into_iter().collect::<Vec<_>>())
+    }
+
+    /// The same, unless these options would not [open](Self::open) the list for its size.
+    pub(crate) fn create_to_be_opened<V: AsValue>(&self, slots: &[(V, usize)]) -> Result<ShmList> {
+        self.create_within(Some(self.segment.max_bytes), slots)
+    }
+
+    fn create_within<V: AsValue>(&self, limit: Option<u64>, slots: &[(V, usize)]) -> Result<ShmList> {
         let encoded = slots.iter().map(|(value, capacity)| (Encoded::new(value.as_value()), *capacity));
-        self.build(&encoded.collect::<Vec<_>>())
+        self.build(limit, &encoded.collect::<Vec<_>>())
     }
 
     /// See [`ShmList::open`].
@@ -140,27 +148,17 @@ impl ListOptions {
         }
     }
 
-    /// Refuses to make a list whose slots take so many bytes together if that is more than may be opened again.
-    pub(crate) fn check_bytes(&self, len: usize, slot_bytes: usize) -> Result<()> {
-        let overflow = || Error::new(ErrorKind::SizeOverflow { elements: len, element_size: slot_bytes / len.max(1) });
-        let areas = slot_bytes.checked_mul(2).ok_or_else(overflow)?;
-        let bytes =
-            len.checked_mul(RECORD_WORDS * WORD).and_then(|records| records.checked_add(areas)).ok_or_else(overflow)?;
-        let (bytes, limit) = (bytes as u64, self.segment.max_bytes);
-        if bytes > limit { Err(Error::new(ErrorKind::TooLarge { bytes, limit })) } else { Ok(()) }
-    }
-
     fn create_from<V: AsValue>(&self, values: &[V]) -> Result<ShmList> {
         let encoded = values.iter().map(|value| {
             let value = Encoded::new(value.as_value());
             (value, self.slot_capacity.max(value.len()))
         });
-        self.build(&encoded.collect::<Vec<_>>())
+        self.build(None, &encoded.collect::<Vec<_>>())
     }
 
     /// The values are asked for once, before: a caller's `AsValue` may say something else the next time, and these are sized first
     /// and stored later.
-    fn build(&self, slots: &[(Encoded<'_>, usize)]) -> Result<ShmList> {
+    fn build(&self, limit: Option<u64>, slots: &[(Encoded<'_>, usize)]) -> Result<ShmList> {
         let len = slots.len();
         // Cannot overflow: the values stand in memory.
         let mut words = len * RECORD_WORDS;
@@ -175,6 +173,12 @@ impl ListOptions {
             slots: self.segment.slots.unwrap_or(DEFAULT_SLOTS),
             filled: true,
         };
+        if let Some(limit) = limit {
+            let bytes = file_bytes::<u64>(&self.segment, &plan)?;
+            if bytes > limit {
+                return Err(Error::new(ErrorKind::TooLarge { bytes, limit }));
+            }
+        }
         let mut draft = Draft::new::<u64>(&self.segment, &plan)?;
         draft.set_parameters([len as u64, 0, 0, 0, 0, 0, 0, 0]);
         draft.elements::<u64>().lend(|words| fill(words, len, slots))??;

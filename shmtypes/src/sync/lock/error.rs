@@ -108,14 +108,16 @@ pub(crate) mod sealed {
     pub trait InSegment {
         /// The name, empty for an unnamed segment; `None` if it is not known.
         #[doc(hidden)]
-        fn segment(&self) -> Option<&str> {
-            None
-        }
+        fn segment(&self) -> Option<&str>;
     }
 }
 
 /// No guard, for those who take a lock without one.
-impl InSegment for () {}
+impl InSegment for () {
+    fn segment(&self) -> Option<&str> {
+        None
+    }
+}
 impl LockGuard for () {}
 
 impl<G> LockError<G> {

@@ -252,7 +252,7 @@ fn add(mutex: ShmRef<'_, ShmMutex<[u64; 2]>>, times: u64) {
 
 #[test]
 fn threads_of_one_handle_exclude_each_other() {
-    const TIMES: u64 = 2_000;
+    const TIMES: u64 = if cfg!(miri) { 20 } else { 2_000 };
     let [one, _] = two_handles();
     std::thread::scope(|scope| {
         for _ in 0..3 {
@@ -264,7 +264,7 @@ fn threads_of_one_handle_exclude_each_other() {
 
 #[test]
 fn handles_of_one_process_exclude_each_other() {
-    const TIMES: u64 = 2_000;
+    const TIMES: u64 = if cfg!(miri) { 20 } else { 2_000 };
     let [one, two] = two_handles();
     let clone = one.clone();
     std::thread::scope(|scope| {
@@ -277,7 +277,7 @@ fn handles_of_one_process_exclude_each_other() {
 
 #[test]
 fn a_call_that_does_not_wait_takes_the_lock_or_says_who_holds_it() {
-    const TIMES: usize = 20_000;
+    const TIMES: usize = if cfg!(miri) { 20 } else { 20_000 };
     let [one, two] = two_handles();
     let start = Barrier::new(3);
     let counts = std::thread::scope(|scope| {
@@ -303,7 +303,7 @@ fn a_call_that_does_not_wait_takes_the_lock_or_says_who_holds_it() {
 
 #[test]
 fn a_call_whose_time_is_up_takes_the_lock_or_says_who_holds_it() {
-    const TIMES: usize = 20_000;
+    const TIMES: usize = if cfg!(miri) { 20 } else { 20_000 };
     let [one, two] = two_handles();
     let start = Barrier::new(3);
     std::thread::scope(|scope| {

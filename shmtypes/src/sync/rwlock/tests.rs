@@ -230,7 +230,7 @@ fn a_reader_that_detaches_with_a_forgotten_guard_is_in_nobody_s_way() {
 
 #[test]
 fn threads_and_handles_exclude_each_other() {
-    const TIMES: u64 = 1_000;
+    const TIMES: u64 = if cfg!(miri) { 20 } else { 1_000 };
     let [one, two] = two_handles();
     fn write(lock: ShmRef<'_, ShmRwLock<[u64; 2]>>) {
         for _ in 0..TIMES {
@@ -263,7 +263,7 @@ fn threads_and_handles_exclude_each_other() {
 
 #[test]
 fn calls_that_do_not_wait_take_the_lock_or_say_who_holds_it() {
-    const TIMES: usize = 10_000;
+    const TIMES: usize = if cfg!(miri) { 20 } else { 10_000 };
     let [one, two] = two_handles();
     let start = Barrier::new(4);
     fn judge<G>(result: LockResult<G>) {
