@@ -2,7 +2,7 @@
 
 use crate::Fallible;
 use crate::contest::{Contender, Kind};
-use crate::measure::{Log, cpu};
+use crate::measure::{Log, cpu_once};
 use crate::pthread::{self, Mutex};
 use crate::report::{NULL, REFERENCE, Report, Target};
 use shmtypes::ShmBox;
@@ -19,6 +19,35 @@ pub(super) fn measure(report: &mut Report) -> Fallible {
     contended(report)
 }
 
+/// The processor time of one of [`LOCKS`].
+fn per_lock(run: impl FnOnce()) -> f64 {
+    cpu_once(run).0 / f64::from(LOCKS)
+}
+
+/// Loops in functions of their own: inside a larger one, where the compiler happens to put a guard on the stack makes some of them
+/// half as fast again, now and then.
+macro_rules! loops {
+    ($($name:ident($lock:ident: $type:ty) $body:block)*) => {$(
+        #[inline(never)]
+        fn $name($lock: $type) {
+            for _ in 0..LOCKS {
+                let $lock = black_box($lock);
+                $body
+            }
+        }
+    )*};
+}
+
+loops! {
+    lock_plain(mutex: &std::sync::Mutex<u64>) { drop(mutex.lock()) }
+    lock_shared(mutex: &ShmBox<ShmMutex<u64>>) { drop(mutex.view().lock()) }
+    lock_robust(mutex: Mutex) { mutex.lock(); mutex.unlock() }
+    read_plain(lock: &std::sync::RwLock<u64>) { drop(lock.read()) }
+    read_shared(lock: &ShmBox<ShmRwLock<u64>>) { drop(lock.view().read()) }
+    write_plain(lock: &std::sync::RwLock<u64>) { drop(lock.write()) }
+    write_shared(lock: &ShmBox<ShmRwLock<u64>>) { drop(lock.view().write()) }
+}
+
 fn alone(report: &mut Report) -> Fallible {
     let (std, null) = (std::sync::Mutex::new(0_u64), std::sync::Mutex::new(0_u64));
     let shared = ShmBox::<ShmMutex<u64>>::create()?;
@@ -28,16 +57,10 @@ fn alone(report: &mut Report) -> Fallible {
     let mut log = Log::default();
     for _ in 0..=ROUNDS {
         log.round(&mut [
-            (REFERENCE, &mut || cpu(LOCKS, || drop(black_box(&std).lock()))),
-            (NULL, &mut || cpu(LOCKS, || drop(black_box(&null).lock()))),
-            ("shm", &mut || cpu(LOCKS, || drop(black_box(&shared).view().lock()))),
-            ("robust", &mut || {
-                cpu(LOCKS, || {
-                    let mutex = black_box(robust);
-                    mutex.lock();
-                    mutex.unlock();
-                })
-            }),
+            (REFERENCE, &mut || per_lock(|| lock_plain(&std))),
+            (NULL, &mut || per_lock(|| lock_plain(&null))),
+            ("shm", &mut || per_lock(|| lock_shared(&shared))),
+            ("robust", &mut || per_lock(|| lock_robust(robust))),
         ]);
     }
     report.row("mutex lock and unlock, alone", Target::AtMost(1.15), &log, "shm");
@@ -52,14 +75,14 @@ fn reading(report: &mut Report) -> Fallible {
     let (mut read, mut write) = (Log::default(), Log::default());
     for _ in 0..=ROUNDS {
         read.round(&mut [
-            (REFERENCE, &mut || cpu(LOCKS, || drop(black_box(&std).read()))),
-            (NULL, &mut || cpu(LOCKS, || drop(black_box(&null).read()))),
-            ("shm", &mut || cpu(LOCKS, || drop(black_box(&shared).view().read()))),
+            (REFERENCE, &mut || per_lock(|| read_plain(&std))),
+            (NULL, &mut || per_lock(|| read_plain(&null))),
+            ("shm", &mut || per_lock(|| read_shared(&shared))),
         ]);
         write.round(&mut [
-            (REFERENCE, &mut || cpu(LOCKS, || drop(black_box(&std).write()))),
-            (NULL, &mut || cpu(LOCKS, || drop(black_box(&null).write()))),
-            ("shm", &mut || cpu(LOCKS, || drop(black_box(&shared).view().write()))),
+            (REFERENCE, &mut || per_lock(|| write_plain(&std))),
+            (NULL, &mut || per_lock(|| write_plain(&null))),
+            ("shm", &mut || per_lock(|| write_shared(&shared))),
         ]);
     }
     report.row("reader-writer lock: read, alone", Target::AtMost(1.15), &read, "shm");
