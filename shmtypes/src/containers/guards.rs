@@ -20,8 +20,16 @@ impl<T: ShmLayout> InSegment for LockedWriteGuard<'_, T> {
 }
 impl<T: ShmLayout> LockGuard for LockedWriteGuard<'_, T> {}
 
-// A slice knows no segment.
-impl<T: ShmPod> InSegment for SliceReadGuard<'_, T> {}
+impl<T: ShmPod> InSegment for SliceReadGuard<'_, T> {
+    fn segment(&self) -> Option<&str> {
+        self.segment()
+    }
+}
 impl<T: ShmPod> LockGuard for SliceReadGuard<'_, T> {}
-impl<T: ShmPod> InSegment for SliceWriteGuard<'_, T> {}
+
+impl<T: ShmPod> InSegment for SliceWriteGuard<'_, T> {
+    fn segment(&self) -> Option<&str> {
+        self.segment()
+    }
+}
 impl<T: ShmPod> LockGuard for SliceWriteGuard<'_, T> {}

@@ -7,7 +7,7 @@ use super::lock::hold::{self, Hold};
 use super::lock::waiting::Waiting;
 use super::lock::word::{Found, POISONED, Wake};
 use super::{Deadline, InSegment, LockGuard};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layout::{AccessMode, Guard, ReadWrite, Schema, ShmLayout, ShmRef, ShmValue, ShmView, ShmZero, Writable};
 use crate::participants::Participant;
 use core::fmt;
@@ -160,7 +160,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmMutex<T>, M> {
             exclusive::take(self.word(), me, participant, &mut patience)
                 .map_err(|refusal| LockError::refused(refusal, participant, waiting))?
         };
-        hold::found(found, MutexGuard { mutex: self, hold: Hold::new(me, found) })
+        hold::found(found, participant, MutexGuard { mutex: self, hold: Hold::new(me, found) })
     }
 }
 
@@ -212,7 +212,7 @@ impl<T: ShmLayout, M: Writable> MutexGuard<'_, T, M> {
         let result = change(&mut value);
         let participant = self.mutex.participant();
         if self.hold.holder(participant).is_none() {
-            return Err(hold::named(participant, hold::not_the_child_s()));
+            return Err(hold::named(participant, Error::not_the_child_s()));
         }
         self.set(value);
         hold::check_whole(participant)?;

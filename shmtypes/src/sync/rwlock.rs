@@ -7,7 +7,7 @@ use super::lock::shared::{self, Words};
 use super::lock::waiting::Waiting;
 use super::lock::word::{DIED, POISONED};
 use super::{Deadline, InSegment, LockGuard};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layout::{
     AccessMode, Guard, READERS, ReadOnly, ReadWrite, Schema, ShmLayout, ShmRef, ShmValue, ShmView, ShmZero, Writable,
 };
@@ -234,7 +234,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
         let (participant, me) = hold::participant(self.participant())?;
         let found = shared::read(&LockWords::new(self, participant), me, participant, &mut waiting)
             .map_err(|refusal| LockError::refused(refusal, participant, waiting))?;
-        hold::found(found, RwLockReadGuard { lock: self, hold: Hold::new(me, found) })
+        hold::found(found, participant, RwLockReadGuard { lock: self, hold: Hold::new(me, found) })
     }
 
     #[inline(always)]
@@ -245,7 +245,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
         let (participant, me) = hold::participant(self.participant())?;
         let found = shared::write(&LockWords::new(self, participant), me, participant, &mut waiting)
             .map_err(|refusal| LockError::refused(refusal, participant, waiting))?;
-        hold::found(found, RwLockWriteGuard { lock: self, hold: Hold::new(me, found) })
+        hold::found(found, participant, RwLockWriteGuard { lock: self, hold: Hold::new(me, found) })
     }
 }
 
@@ -343,7 +343,7 @@ impl<T: ShmLayout, M: Writable> RwLockWriteGuard<'_, T, M> {
         let result = change(&mut value);
         let participant = self.lock.participant();
         if self.hold.holder(participant).is_none() {
-            return Err(hold::named(participant, hold::not_the_child_s()));
+            return Err(hold::named(participant, Error::not_the_child_s()));
         }
         self.set(value);
         hold::check_whole(participant)?;

@@ -125,7 +125,7 @@ impl<T: ShmPod> Cooperative<T> {
 
     #[inline(always)]
     fn take_to_read(&self, waiting: Option<Waiting>) -> LockResult<SliceReadGuard<'_, T>> {
-        self.array.elements().check_dense()?;
+        self.array.elements.check_dense()?;
         Reading::take(&self.array, waiting, |reading| {
             // SAFETY: side by side by the test above. The lock is held for reading longer than the loan, which is dropped first,
             // and the array that the guard borrows keeps the mapping; all who write take the lock, and nobody truncates (invariant).
@@ -136,7 +136,7 @@ impl<T: ShmPod> Cooperative<T> {
 
     #[inline(always)]
     fn take_to_write(&self, waiting: Option<Waiting>) -> LockResult<SliceWriteGuard<'_, T>> {
-        self.array.elements().check_dense()?;
+        self.array.elements.check_dense()?;
         Writing::take(&self.array, waiting, |writing| {
             // SAFETY: as above; the lock is held for writing, and those who only read take it, too: this crate lends the elements
             // of a locked array to nobody else.
@@ -175,6 +175,10 @@ impl<T: ShmPod> SliceReadGuard<'_, T> {
         self.reading.hold().is_poisoned()
     }
 
+    pub(in crate::containers) fn segment(&self) -> Option<&str> {
+        self.reading.segment()
+    }
+
     #[cfg(feature = "ndarray")]
     pub(super) fn shape(&self) -> &[usize] {
         self.reading.shape()
@@ -210,6 +214,10 @@ impl<T: ShmPod> SliceWriteGuard<'_, T> {
     pub fn recover(mut self) -> Self {
         self.writing.recover();
         self
+    }
+
+    pub(in crate::containers) fn segment(&self) -> Option<&str> {
+        self.writing.segment()
     }
 
     #[cfg(feature = "ndarray")]

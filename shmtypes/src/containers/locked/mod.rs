@@ -22,11 +22,11 @@ pub use options::LockedOptions;
 
 use super::array::{position, strides};
 use crate::error::{Error, Result};
-use crate::layout::{ShmLayout, ShmValue, ShmZero};
-use crate::participants::Participant;
+use crate::layout::{ReadWrite, ShmLayout, ShmValue, ShmZero};
+use crate::participants::{Identity, Participant};
 use crate::segment::attachment::Attachment;
 use crate::segment::block::WithBlock;
-use crate::segment::elements::Elements;
+use crate::segment::elements::Lent;
 use crate::segment::{Detached, Persist};
 use crate::sync::lock::waiting::Waiting;
 use crate::sync::{Deadline, LockResult, Seen};
@@ -284,8 +284,8 @@ impl<T: ShmLayout> LockedArray<T> {
 
     /// For guards only.
     #[inline(always)]
-    fn elements(&self) -> &Elements<T> {
-        &self.elements
+    fn lend(&self, holder: Identity) -> Lent<'_, T, ReadWrite> {
+        self.elements.lend(holder)
     }
 }
 
