@@ -149,6 +149,8 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
     /// Takes the lock for reading, and waits for it as long as the segment's
     /// [lock timeout](crate::BoxOptions::lock_timeout), 30 seconds unless its creator said otherwise.
     ///
+    /// A thread that holds the lock for writing waits for itself until then, as at [`write`](Self::write).
+    ///
     /// # Errors
     /// [`LockError`], with the guard inside if the lock is poisoned.
     #[inline]
@@ -185,6 +187,10 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
 
     /// Takes the lock for writing, and waits for it as long as the segment's
     /// [lock timeout](crate::BoxOptions::lock_timeout).
+    ///
+    /// A thread that holds the lock already, by any guard, waits for itself until then: nobody looks for that. A guard
+    /// without a name lives to the end of its statement, so `(a.read()?.get()?, a.write()?.get()?)` is such a case.
+    /// [`write_until`](Self::write_until) waits for less.
     ///
     /// # Errors
     /// [`LockError`], with the guard inside if a writer died or the lock is poisoned. [`LockError::TimedOut`] names the
@@ -321,7 +327,7 @@ impl<T: ShmLayout, M: Writable> RwLockWriteGuard<'_, T, M> {
             .map_err(|error| hold::named(participant, error))
     }
 
-    /// Copies a value in.
+    /// Copies a value in, as [`MutexGuard::set`](super::MutexGuard::set) does.
     #[inline]
     pub fn set(&mut self, value: T)
     where

@@ -88,6 +88,11 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// [`ErrorKind::OwnerDied`](crate::ErrorKind::OwnerDied) or [`ErrorKind::Poisoned`](crate::ErrorKind::Poisoned). A writer that is
 /// stopped keeps the lock: who waits gets [`LockError::TimedOut`](crate::sync::LockError::TimedOut) at the deadline.
 ///
+/// A lock taken before a `fork` stays the parent's. In the child, the copy of a [`read`](Self::read) or [`write`](Self::write) guard
+/// lets go of nothing, and its calls on many elements (copies, blocks, `fill`, sums) fail with
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported). Those on one element (`get`, `set`, views, iterators) do not ask, which would
+/// cost a store half as much again: `set` writes into what the parent has locked. The child takes the lock anew.
+///
 /// A hostile peer can write without the lock. Whoever has not called `assume_cooperative` then sees wrong values, and nothing
 /// worse.
 pub struct LockedArray<T> {
@@ -214,6 +219,8 @@ impl<T: ShmLayout> LockedArray<T> {
 impl<T: ShmLayout> LockedArray<T> {
     /// Takes the lock for reading, and waits for it as long as the segment's [lock timeout](LockedOptions::lock_timeout).
     ///
+    /// A thread that holds the lock for writing waits for itself until then, as at [`write`](Self::write).
+    ///
     /// # Errors
     /// [`LockError`](crate::sync::LockError), with the guard inside if the lock is poisoned.
     #[inline]
@@ -240,6 +247,10 @@ impl<T: ShmLayout> LockedArray<T> {
     }
 
     /// Takes the lock for writing, and waits for it as long as the segment's [lock timeout](LockedOptions::lock_timeout).
+    ///
+    /// A thread that holds the lock already, by any guard, waits for itself until then: nobody looks for that. A guard
+    /// without a name lives to the end of its statement, so `(a.read()?.len(), a.write()?.len())` is such a case.
+    /// [`write_until`](Self::write_until) waits for less.
     ///
     /// # Errors
     /// [`LockError`](crate::sync::LockError), with the guard inside if a writer died or the lock is poisoned.
