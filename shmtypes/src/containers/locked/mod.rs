@@ -5,7 +5,7 @@
 //! ```
 //!
 //! 1. The elements are reached through a guard only: every accessor here takes one. So no check stands in those of
-//!    [`Elements`], and no safe call of this crate races a slice that a guard has lent.
+//!    [`Elements`](crate::Elements), and no safe call of this crate races a slice that a guard has lent.
 //! 2. That the *file* is written by nobody else is what `assume_cooperative` takes the caller's word for, and only behind it
 //!    there are slices.
 
@@ -54,7 +54,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// # Ok::<(), shmtypes::Error>(())
 /// ```
 ///
-/// [`read`](Self::read) and [`write`](Self::write) give guards that lend [`Elements`]: copies, blocks, views. What takes no
+/// [`read`](Self::read) and [`write`](Self::write) give guards that lend [`Elements`](crate::Elements): copies, blocks, views. What takes no
 /// guard takes the lock for the call: [`get`](Self::get), [`set`](Self::set), [`to_vec`](Self::to_vec),
 /// [`copy_from_slice`](Self::copy_from_slice). There is no other way to the elements; in particular
 /// a [`ShmArray`](crate::ShmArray) does not open such a segment ([`ErrorKind::NeedsLock`](crate::ErrorKind::NeedsLock)).
@@ -306,7 +306,7 @@ impl<T: ShmValue> LockedArray<T> {
     /// Copies element `index` out.
     ///
     /// # Errors
-    /// As [`Elements::get`], and those of the lock.
+    /// As [`Elements::get`](crate::Elements::get), and those of the lock.
     #[inline]
     pub fn get(&self, index: usize) -> Result<T> {
         self.read()?.get(index)
@@ -315,7 +315,7 @@ impl<T: ShmValue> LockedArray<T> {
     /// Copies a value into element `index`.
     ///
     /// # Errors
-    /// As [`Elements::set`], and those of the lock.
+    /// As [`Elements::set`](crate::Elements::set), and those of the lock.
     #[inline]
     pub fn set(&self, index: usize, value: T) -> Result<()> {
         self.write()?.set(index, value)
@@ -324,7 +324,7 @@ impl<T: ShmValue> LockedArray<T> {
     /// All elements, copied out and checked: as they were at one instant.
     ///
     /// # Errors
-    /// As [`Elements::to_vec`], and those of the lock.
+    /// As [`Elements::to_vec`](crate::Elements::to_vec), and those of the lock.
     pub fn to_vec(&self) -> Result<Vec<T>> {
         self.read()?.to_vec()
     }
@@ -332,7 +332,7 @@ impl<T: ShmValue> LockedArray<T> {
     /// Copies `source` into the elements from `start` on. Readers see all of it or nothing.
     ///
     /// # Errors
-    /// As [`Elements::copy_from_slice`], and those of the lock.
+    /// As [`Elements::copy_from_slice`](crate::Elements::copy_from_slice), and those of the lock.
     pub fn copy_from_slice(&self, start: usize, source: &[T]) -> Result<()> {
         self.write()?.copy_from_slice(start, source)
     }
