@@ -34,8 +34,8 @@
 //! was given back, found no memory on a full file system. Then zeros take the place of that page only.) Every method of its
 //! handles that returns a `Result` and reads or writes what is shared answers
 //! [`ErrorKind::Truncated`](crate::ErrorKind::Truncated) from then on, starting with the call that met the missing page:
-//! those of arrays, cells, vectors and lists, of an [`Appender`](crate::Appender) and a [`Follower`](crate::Follower), and `get` and
-//! `update` of a [lock's](crate::sync) guard. Calls that wait for what is cut off end
+//! those of arrays, cells, vectors and lists, of an [`Appender`](crate::Appender) and a [`Follower`](crate::Follower), those that
+//! take a [lock](crate::sync), and `get` and `update` of its guard. Calls of these handles that wait for what is cut off end
 //! with it within 50 ms. It stays so if the file grows again: attach anew. Mappings made before the guard was installed are
 //! covered, and so is a forked child; exec ends it.
 //!
@@ -46,14 +46,16 @@
 //! * **Infallible accesses say nothing.** Views ([`at`](crate::Elements::at)) and atomics read zeros and write to private memory;
 //!   [`ShmRef::try_get`](crate::ShmRef::try_get) and what else a view gives as a `Result` is about the bytes only: a view knows
 //!   no mapping. So it is with a [`SeqCell`](crate::sync::SeqCell) or [`ShmEvent`](crate::ShmEvent) in a
-//!   [`ShmBox`](crate::ShmBox), whose waits end at their deadline.
+//!   [`ShmBox`](crate::ShmBox) or an array. Only their waits tell, where the segment has locks or cells and the handle may write; by other
+//!   handles they end at their deadline.
 //!   So do closures of block operations that are called before the operation ends with its error, and what is read through
 //!   [`as_ptr`](crate::Elements::as_ptr) or `as_slice`. A `get` afterwards tells.
 //! * **The rest of the last page that stands reads as zeros, and nobody notices**: the kernel clears it without a signal. The same
 //!   is true of a file that was cut and grown again between two accesses. A peer that may do this may as well store zeros.
 //!   A small segment whose elements all lie in the remaining page never reports anything.
-//! * **Locks are cut off with the rest.** A word of zeros is a free lock: who waits for it gets it, while another one may hold it that
-//!   took it before, and processes no longer keep each other out. `get` and `update` of the guard tell, and `set` cannot.
+//! * **Locks are cut off with the rest.** A word of zeros is a free lock. Who takes it or waits for it is told, but who has taken it before
+//!   still holds it, while another process may attach to what somebody put there meanwhile. `get` and `update` of the guard tell; `set`, what goes
+//!   through a view or a slice, and the end of the guard cannot.
 //! * **Memory is not free.** Writes to what was cut off allocate private memory, up to the size of the segment.
 //! * **Out of mappings**: if the kernel refuses the handler its zeros (vm.max_map_count, vm.overcommit_memory=2, a limit on
 //!   locked memory), the process ends as before.

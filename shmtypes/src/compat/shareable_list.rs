@@ -134,6 +134,12 @@ impl ShareableListOptions {
         Ok(ShareableList { list: list.with_text(self.text) })
     }
 
+    /// The position of the first value that no such list can hold.
+    pub(super) fn first_refused<V: AsValue>(&self, values: &[V]) -> Option<usize> {
+        let is_refused = |value: &V| encoded_len(core::slice::from_ref(value), self.dialect, self.text).is_err();
+        values.iter().position(is_refused)
+    }
+
     /// See [`ShareableList::open`].
     ///
     /// # Errors

@@ -23,7 +23,8 @@ impl<M: AccessMode> ShmList<M> {
     ///
     /// # Errors
     /// As [`get`](Self::get) and [`ShareableList::create`]: [`ListError::TrailingNul`](super::ListError::TrailingNul) for text
-    /// that ends in NUL, which Python would lose, and [`ListError::TooLong`](super::ListError::TooLong). Then nothing was made.
+    /// that ends in NUL, which Python would lose, and [`ListError::TooLong`](super::ListError::TooLong). Then nothing was made,
+    /// and [`Error::value_index`] says which value it was.
     pub fn to_shareable_list(&self) -> Result<ShareableList> {
         self.to_shareable_list_with(&ShareableListOptions::default())
     }
@@ -33,7 +34,12 @@ impl<M: AccessMode> ShmList<M> {
     /// # Errors
     /// As [`to_shareable_list`](Self::to_shareable_list), and those of the options.
     pub fn to_shareable_list_with(&self, options: &ShareableListOptions) -> Result<ShareableList> {
-        options.create(&self.to_vec()?)
+        let values = self.to_vec()?;
+        options.create(&values).map_err(|error| match error.kind() {
+            ErrorKind::List(_) => error.on(self.name()).at_value(options.first_refused(&values)),
+            // About the list of Python's that was to be made.
+            _ => error,
+        })
     }
 }
 
@@ -111,19 +117,21 @@ mod tests {
 
     #[test]
     fn what_python_cannot_hold_is_refused_on_the_way_there_and_nothing_on_the_way_back() {
-        let list = ShmList::create([Value::from(b"ends in NUL\0"), Value::from(true), Value::None]).unwrap();
+        let list = ShmList::create([Value::from(true), Value::from(b"ends in NUL\0"), Value::None]).unwrap();
         let error = list.to_shareable_list().unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::List(ListError::TrailingNul { len: 12 }));
+        assert_eq!((error.segment(), error.value_index()), (Some(list.name()), Some(1)));
+        assert!(error.to_string().starts_with(&format!("{:?}: value 1: ", list.name())), "{error}");
         let padded = list.to_shareable_list_with(&ShareableList::options().text(Text::Padded)).unwrap();
         padded.unlink().unwrap();
         let again = ShmList::try_from(&padded).unwrap();
         assert_eq!(again.to_vec().unwrap(), list.to_vec().unwrap());
         // Two slots of 16 bytes and of 8, as CPython has them.
-        assert_eq!([0, 1].map(|index| again.capacity(index).unwrap()), [16, 8]);
-        list.set(0, 1).unwrap();
+        assert_eq!([1, 0].map(|index| again.capacity(index).unwrap()), [16, 8]);
+        list.set(1, 1).unwrap();
         let plain = ShareableList::try_from(&list).unwrap();
         plain.unlink().unwrap();
-        assert_eq!(plain.to_string(), "[1, True, None]");
+        assert_eq!(plain.to_string(), "[True, 1, None]");
         assert_eq!(list.to_string(), plain.to_string());
     }
 

@@ -21,6 +21,8 @@ struct Inner {
     /// In place of the kind's.
     hint: Option<&'static str>,
     source: Option<std::io::Error>,
+    /// Which value of a list it is about, where its kind does not say.
+    value: Option<usize>,
 }
 
 /// Whose fault an [`Error`] is.
@@ -329,7 +331,7 @@ pub type Result<T, E = Error> = core::result::Result<T, E>;
 impl Error {
     #[cold]
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self(Box::new(Inner { kind, segment: None, hint: None, source: None }))
+        Self(Box::new(Inner { kind, segment: None, hint: None, source: None, value: None }))
     }
 
     /// Names the segment that the error is about.
@@ -367,6 +369,20 @@ impl Error {
         Self::new(ErrorKind::OutOfRange { index, len })
     }
 
+    /// Says which value of the segment's list the error is about.
+    #[cold]
+    pub(crate) fn at_value(mut self, index: Option<usize>) -> Self {
+        self.0.value = index;
+        self
+    }
+
+    /// What a forked child is told that would go on with what its parent has locked.
+    #[cold]
+    pub(crate) fn not_the_child_s() -> Self {
+        Self::new(ErrorKind::Unsupported { what: "the use of a parent's guard by its forked child" })
+            .with_hint("the lock is the parent's: the child takes it anew, once the parent has let go")
+    }
+
     /// What went wrong, with the data.
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
@@ -377,6 +393,12 @@ impl Error {
     #[must_use]
     pub fn segment(&self) -> Option<&str> {
         self.0.segment.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// The position of the value that the error is about, where a call on a whole list fails for one of its values.
+    #[must_use]
+    pub fn value_index(&self) -> Option<usize> {
+        self.0.value
     }
 
     /// Whose fault it is.
@@ -528,6 +550,7 @@ impl Error {
                 "create it with more slots, or let some attachments end: clones of a handle share one, and `open_read_only` \
                  needs none"
             }
+            K::Full { capacity: 0 } => "create it with a greater capacity: containers do not grow",
             K::Full { .. } => "truncate it, or create it with a greater capacity: containers do not grow",
             K::CapacityMismatch { .. } => "attach with `open`, which takes any capacity, or use another name",
             K::LengthMismatch { .. } => "attach with `open`, which takes any number of values, or use another name",
@@ -586,6 +609,9 @@ impl fmt::Display for Error {
             }
             let joined = matches!(self.0.kind, ErrorKind::LayoutMismatch { .. });
             f.write_str(if joined { " " } else { ": " })?;
+        }
+        if let Some(index) = self.0.value {
+            write!(f, "value {index}: ")?;
         }
         write!(f, "{}", self.0.kind)?;
         if let Some(hint) = self.hint() {

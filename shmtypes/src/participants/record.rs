@@ -7,7 +7,6 @@
 use super::Identity;
 use crate::access;
 use crate::sys::{Anchor, Failure, WipedPage};
-use core::marker::PhantomData;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
@@ -19,32 +18,27 @@ struct Fields {
     identity: AtomicU64,
     /// With an identity: the [`Anchor`] that keeps its slot.
     anchor: AtomicPtr<()>,
+    /// The identity's bits again, stored once in each process. Only ever accessed by volatile words, which cost a loop nothing but
+    /// themselves; atomic ones would make the compiler load and store everything else around them anew.
+    witness: AtomicU64,
     /// Which thread has the segment's lease, by [`this_thread`]; 0 for none of this process.
     leaseholder: AtomicUsize,
 }
 
-/// Where, behind the record, the page has a word that says which process this is: the identity's bits, stored once in each process. It
-/// is read and stored by volatile words, which cost a loop nothing but themselves; an atomic would make the compiler load and store
-/// everything else around it anew.
-const WITNESS: usize = 64;
-const _: () = assert!(size_of::<Fields>() <= WITNESS);
-
 /// Tells whether a process is the one that a right was given to, and not a forked child of it, at the price of a load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Witness<'r> {
-    // Invariant: the word of the record that is borrowed.
-    place: *const u64,
+    place: &'r AtomicU64,
     then: u64,
-    record: PhantomData<&'r Record>,
 }
 
 impl Witness<'_> {
     /// Whether this is that process.
     #[inline(always)]
     pub(crate) fn is_same_process(self) -> bool {
-        // SAFETY: by the invariant an aligned word of a page that lives as long as the record; memory that the kernel changes, and
-        // that is only ever accessed like this.
-        unsafe { access::load(self.place) }.word::<u64>() == self.then
+        // SAFETY: an aligned word of a page that lives as long as the record; the kernel may change it, and threads of this process
+        // access it by volatile words only.
+        unsafe { access::load(self.place.as_ptr()) }.word::<u64>() == self.then
     }
 }
 
@@ -67,11 +61,7 @@ pub(super) enum Claim<'r> {
 }
 
 /// The right to register. Unless [completed](Self::complete), it goes back.
-pub(super) struct Registration<'r> {
-    fields: &'r Fields,
-    // Invariant: the word of the record that is borrowed.
-    witness: *mut u64,
-}
+pub(super) struct Registration<'r>(&'r Fields);
 
 /// A number that no other living thread of this process has, and not 0. One that ended may have had it: if that forgot what it
 /// held, nobody can let go of it any more, and who is taken for it would wait in vain.
@@ -93,13 +83,9 @@ impl Record {
         unsafe { self.page.start().cast::<Fields>().as_ref() }
     }
 
-    fn witness_place(&self) -> *mut u64 {
-        self.page.start().as_ptr().wrapping_add(WITNESS).cast()
-    }
-
     /// Of the process with this identity, which is this one.
     pub(super) fn witness(&self, identity: Identity) -> Witness<'_> {
-        Witness { place: self.witness_place(), then: identity.to_bits(), record: PhantomData }
+        Witness { place: &self.fields().witness, then: identity.to_bits() }
     }
 
     #[inline(always)]
@@ -129,7 +115,7 @@ impl Record {
         let fields = self.fields();
         // Acquire: as in `identity`; and pairs with the release of a registration that failed.
         match fields.identity.compare_exchange(0, BUSY, Ordering::Acquire, Ordering::Acquire) {
-            Ok(_) => Claim::Here(Registration { fields, witness: self.witness_place() }),
+            Ok(_) => Claim::Here(Registration(fields)),
             Err(bits) => Identity::from_bits(bits).map_or(Claim::Elsewhere, Claim::Registered),
         }
     }
@@ -140,18 +126,18 @@ impl Registration<'_> {
     /// be blocked, has forked, and this is the child, which has neither the slot nor the anchor.
     pub(super) fn complete(self, identity: Identity, anchor: Anchor) -> bool {
         // Relaxed: the identity below carries it.
-        self.fields.anchor.store(anchor.into_raw(), Ordering::Relaxed);
-        // SAFETY: by the invariant, as in `Witness`.
-        unsafe { access::store(self.witness, &identity.to_bits()) };
+        self.0.anchor.store(anchor.into_raw(), Ordering::Relaxed);
+        // SAFETY: as in `Witness`; and before the identity, so that whoever has that finds it.
+        unsafe { access::store(self.0.witness.as_ptr(), &identity.to_bits()) };
         // Release: pairs with the acquire in `identity`.
-        self.fields.identity.compare_exchange(BUSY, identity.to_bits(), Ordering::Release, Ordering::Relaxed).is_ok()
+        self.0.identity.compare_exchange(BUSY, identity.to_bits(), Ordering::Release, Ordering::Relaxed).is_ok()
     }
 }
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
         // Release: pairs with the acquire in `claim`. Fails when it is completed.
-        let _ = self.fields.identity.compare_exchange(BUSY, 0, Ordering::Release, Ordering::Relaxed);
+        let _ = self.0.identity.compare_exchange(BUSY, 0, Ordering::Release, Ordering::Relaxed);
     }
 }
 

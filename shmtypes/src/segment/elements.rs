@@ -4,9 +4,11 @@
 //! code: bounds are checked here, against private numbers.
 #![allow(unsafe_code, reason = "calls the access module under the invariant of Elements")]
 
+mod lent;
 mod loan;
 mod words;
 
+pub(crate) use lent::Lent;
 pub(crate) use loan::Loan;
 
 use super::attachment::Attachment;
@@ -16,7 +18,7 @@ use crate::layout::{
     AccessMode, InvalidBits, ReadOnly, ReadWrite, ShmLayout, ShmPod, ShmRef, ShmValue, Writable, as_pods_mut,
     as_values, assert_no_gaps,
 };
-use crate::participants::Participant;
+use crate::participants::{Identity, Participant};
 use crate::sys::{Access, Watch};
 use core::marker::PhantomData;
 use core::mem::{MaybeUninit, align_of, size_of};
@@ -48,8 +50,8 @@ use std::sync::Arc;
 #[repr(C)]
 pub struct Elements<T, M = ReadWrite> {
     // Invariant: `len` places that start `stride` bytes apart, the first of them at `first`, are mapped and aligned for a
-    // `T` each, for writing too if `M` is `ReadWrite`, as long as this stands inside the `Kept` that it was made for: it
-    // is never copied, and never lent for longer or mutably. No reference to the places exists outside the escape hatch.
+    // `T` each, for writing too if `M` is `ReadWrite`, as long as this stands inside the `Kept` that it was made for, or in a
+    // `Lent` that borrows from that: it is never copied elsewhere, and never lent for longer or mutably. No reference to the places exists outside the escape hatch.
     first: *mut T,
     len: usize,
     /// `size_of::<T>()`, or more where the segment's type has further fields than `T`.
@@ -58,6 +60,8 @@ pub struct Elements<T, M = ReadWrite> {
     watch: Watch,
     /// This process's part in the segment's locks. Lives as long as the mapping.
     participant: Option<NonNull<Participant>>,
+    /// Who has taken the lock under which a guard lends these.
+    holder: Option<Identity>,
     mode: PhantomData<M>,
 }
 
@@ -70,9 +74,17 @@ pub(crate) struct Kept<T, M = ReadWrite, K = Attachment> {
 
 impl<T, M, K> Clone for Kept<T, M, K> {
     fn clone(&self) -> Self {
-        let Elements { first, len, stride, watch, participant, mode } = self.elements;
-        let elements = Elements { first, len, stride, watch, participant, mode };
-        Self { elements, keeper: Arc::clone(&self.keeper) }
+        // The same keeper keeps what they are of.
+        Self { elements: self.copy(), keeper: Arc::clone(&self.keeper) }
+    }
+}
+
+impl<T, M, K> Kept<T, M, K> {
+    /// To stand where the invariant of [`Elements`] allows it.
+    #[inline(always)]
+    fn copy(&self) -> Elements<T, M> {
+        let Elements { first, len, stride, watch, participant, holder, mode } = self.elements;
+        Elements { first, len, stride, watch, participant, holder, mode }
     }
 }
 
@@ -122,7 +134,7 @@ impl<T: ShmLayout, M: AccessMode> Kept<T, M> {
         let keeper = Arc::new(attachment);
         // Where it stays.
         let participant = keeper.participant().map(NonNull::from);
-        let elements = Elements { first, len, stride, watch, participant, mode: PhantomData };
+        let elements = Elements { first, len, stride, watch, participant, holder: None, mode: PhantomData };
         Ok(Self { elements, keeper })
     }
 }
@@ -153,7 +165,7 @@ impl<T: ShmLayout, M: AccessMode, K> Kept<T, M, K> {
     /// writing too if `M` is `ReadWrite`, and no reference to them exists. `watch` is that of their mapping.
     pub(crate) unsafe fn from_raw(first: *mut T, len: usize, watch: Watch, keeper: Arc<K>) -> Self {
         let stride = size_of::<T>();
-        let elements = Elements { first, len, stride, watch, participant: None, mode: PhantomData };
+        let elements = Elements { first, len, stride, watch, participant: None, holder: None, mode: PhantomData };
         Self { elements, keeper }
     }
 
@@ -212,23 +224,63 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     /// Refuses what needs the elements side by side.
     #[inline(always)]
     pub(crate) fn check_dense(&self) -> Result<()> {
-        if self.stride == size_of::<T>() {
-            Ok(())
-        } else {
-            Err(Error::new(ErrorKind::Strided { stride: self.stride, element_size: size_of::<T>() }))
+        if self.stride == size_of::<T>() { Ok(()) } else { Err(self.strided()) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn strided(&self) -> Error {
+        self.named(Error::new(ErrorKind::Strided { stride: self.stride, element_size: size_of::<T>() }))
+    }
+
+    /// Refuses a guard's copy in a forked child: the lock is its parent's.
+    #[inline(always)]
+    pub(crate) fn check_holder(&self) -> Result<()> {
+        match (self.holder, self.participant()) {
+            (Some(holder), Some(participant)) if participant.identity() != Some(holder) => Err(self.not_the_child_s()),
+            _ => Ok(()),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn not_the_child_s(&self) -> Error {
+        self.named(Error::not_the_child_s())
+    }
+
+    /// What calls on many elements begin with.
+    #[inline(always)]
+    fn check_many(&self) -> Result<()> {
+        self.check_holder()?;
+        self.check_dense()
     }
 
     /// Refuses what was read or written up to now if a peer had truncated the file (`sigbus`).
     #[inline(always)]
     pub(crate) fn check_whole(&self) -> Result<()> {
-        self.watch.check()
+        self.watch.check().map_err(|error| self.named(error))
     }
 
     /// The same after stores alone.
     #[inline(always)]
     pub(crate) fn check_stored(&self) -> Result<()> {
-        self.watch.check_stored()
+        self.watch.check_stored().map_err(|error| self.named(error))
+    }
+
+    /// Names the segment, where it is known here: that of a handle which takes part in its locks.
+    #[cold]
+    #[inline(never)]
+    fn named(&self, error: Error) -> Error {
+        match self.participant() {
+            Some(participant) => error.in_segment(participant.segment()),
+            None => error,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn out_of_range(&self, index: usize) -> Error {
+        self.named(Error::out_of_range(index, self.len))
     }
 
     /// What was read or done, or why it failed, unless a peer had truncated the file by then.
@@ -312,10 +364,10 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     /// Refuses ranges that reach past the end, or whose elements are not side by side.
     #[inline(always)]
     fn check_range(&self, start: usize, count: usize) -> Result<()> {
-        self.check_dense()?;
+        self.check_many()?;
         match start.checked_add(count) {
             Some(end) if end <= self.len => Ok(()),
-            end => Err(Error::out_of_range(end.unwrap_or(usize::MAX), self.len)),
+            end => Err(self.out_of_range(end.unwrap_or(usize::MAX))),
         }
     }
 
@@ -387,7 +439,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         // SAFETY: `copy_out` filled `count` candidates, which are private.
         let candidates = unsafe { core::slice::from_raw_parts(first.cast::<Candidate<T>>(), count) };
         if !T::ANY_BITS {
-            as_values(candidates).map_err(|(index, invalid)| invalid.into_error(&T::SCHEMA, Some(start + index)))?;
+            as_values(candidates).map_err(|(index, invalid)| self.invalid_element(start + index, invalid))?;
         }
         let len = target.len() + count;
         // SAFETY: the room was reserved, and `count` valid elements stand behind those of before.
@@ -399,7 +451,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     #[cold]
     #[inline(never)]
     pub(crate) fn invalid_element(&self, index: usize, invalid: InvalidBits) -> Error {
-        self.check_whole().err().unwrap_or_else(|| invalid.into_error(&T::SCHEMA, Some(index)))
+        self.truncation_or(self.named(invalid.into_error(&T::SCHEMA, Some(index))))
     }
 
     /// How many elements at the front may move in full wide blocks.
@@ -417,7 +469,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     where
         T: ShmValue,
     {
-        self.check_dense()?;
+        self.check_many()?;
         let full = T::Lane::capacity::<T>();
         let mut lend = |index: usize, candidates: &[Candidate<T>]| -> Result<()> {
             visit(as_values(candidates).map_err(|(at, invalid)| self.invalid_element(index + at, invalid))?);
@@ -458,8 +510,8 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     where
         T: ShmPod,
     {
-        self.check_dense()?;
-        other.check_dense()?;
+        self.check_many()?;
+        other.check_many()?;
         let full = T::Lane::capacity::<T>();
         let end = self.len.min(other.len);
         let (mut index, wide_end) = (0, self.wide_end().min(other.wide_end()));
@@ -508,7 +560,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         T: ShmPod,
         M: Writable,
     {
-        self.check_dense()?;
+        self.check_many()?;
         let full = T::Lane::capacity::<T>();
         let (mut index, wide_end) = (0, self.wide_end());
         while index < wide_end {
@@ -549,7 +601,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         M: Writable,
     {
         assert_no_gaps::<T>();
-        self.check_dense()?;
+        self.check_many()?;
         let full = T::Lane::capacity::<T>();
         let filled = || {
             let mut buffer = <T::Lane as BlockLane>::Buffer::new::<T>();

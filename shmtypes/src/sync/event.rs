@@ -99,9 +99,10 @@ impl<'a, M: AccessMode> ShmRef<'a, ShmEvent, M> {
     /// Waits until the count is another one than `seen`, and returns it. Needs only read access.
     ///
     /// # Errors
-    /// [`ErrorKind::TimedOut`] at the deadline. A deadline that has passed asks once.
+    /// [`ErrorKind::TimedOut`] at the deadline. A deadline that has passed asks once. [`ErrorKind::Truncated`] as the
+    /// [guard](crate::sigbus) says, through a handle that may write to a segment with locks or cells.
     pub fn wait_changed(self, seen: u32, deadline: impl Into<Deadline>) -> Result<u32> {
-        self.wait_changed_while(seen, deadline.into(), || Ok(()))
+        self.wait_changed_while(seen, deadline.into(), || hold::check_whole(self.participant()))
     }
 
     /// The same, unless `whole` fails: after each look at the count it is asked whether that look was one at the segment.

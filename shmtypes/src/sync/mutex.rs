@@ -7,7 +7,7 @@ use super::lock::hold::{self, Hold};
 use super::lock::waiting::Waiting;
 use super::lock::word::{Found, POISONED, Wake};
 use super::{Deadline, InSegment, LockGuard};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layout::{AccessMode, Guard, ReadWrite, Schema, ShmLayout, ShmRef, ShmValue, ShmView, ShmZero, Writable};
 use crate::participants::Participant;
 use core::fmt;
@@ -112,6 +112,10 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmMutex<T>, M> {
     /// Takes the lock, and waits for it as long as the segment's [lock timeout](crate::BoxOptions::lock_timeout), 30 seconds
     /// unless its creator said otherwise.
     ///
+    /// A thread that holds the lock already, by any guard, waits for itself until then: nobody looks for that. A guard
+    /// without a name lives to the end of its statement, so `(a.lock()?.get()?, a.lock()?.get()?)` is such a case.
+    /// [`lock_until`](Self::lock_until) waits for less.
+    ///
     /// # Errors
     /// [`LockError`], with the guard inside if the last holder died or the lock is poisoned.
     #[inline]
@@ -160,7 +164,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmMutex<T>, M> {
             exclusive::take(self.word(), me, participant, &mut patience)
                 .map_err(|refusal| LockError::refused(refusal, participant, waiting))?
         };
-        hold::found(found, MutexGuard { mutex: self, hold: Hold::new(me, found) })
+        hold::found(found, participant, MutexGuard { mutex: self, hold: Hold::new(me, found) })
     }
 }
 
@@ -189,7 +193,8 @@ impl<T: ShmLayout, M: Writable> MutexGuard<'_, T, M> {
             .map_err(|error| hold::named(participant, error))
     }
 
-    /// Copies a value in.
+    /// Copies a value in. It has no error to return: under the [guard](crate::sigbus) against truncation the value may go into private
+    /// memory, which [`get`](Self::get) and [`update`](Self::update) tell, and the end of this guard does not.
     #[inline]
     pub fn set(&mut self, value: T)
     where
@@ -212,7 +217,7 @@ impl<T: ShmLayout, M: Writable> MutexGuard<'_, T, M> {
         let result = change(&mut value);
         let participant = self.mutex.participant();
         if self.hold.holder(participant).is_none() {
-            return Err(hold::named(participant, hold::not_the_child_s()));
+            return Err(hold::named(participant, Error::not_the_child_s()));
         }
         self.set(value);
         hold::check_whole(participant)?;

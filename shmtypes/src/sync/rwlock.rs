@@ -7,7 +7,7 @@ use super::lock::shared::{self, Words};
 use super::lock::waiting::Waiting;
 use super::lock::word::{DIED, POISONED};
 use super::{Deadline, InSegment, LockGuard};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layout::{
     AccessMode, Guard, READERS, ReadOnly, ReadWrite, Schema, ShmLayout, ShmRef, ShmValue, ShmView, ShmZero, Writable,
 };
@@ -149,6 +149,8 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
     /// Takes the lock for reading, and waits for it as long as the segment's
     /// [lock timeout](crate::BoxOptions::lock_timeout), 30 seconds unless its creator said otherwise.
     ///
+    /// A thread that holds the lock for writing waits for itself until then, as at [`write`](Self::write).
+    ///
     /// # Errors
     /// [`LockError`], with the guard inside if the lock is poisoned.
     #[inline]
@@ -185,6 +187,10 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
 
     /// Takes the lock for writing, and waits for it as long as the segment's
     /// [lock timeout](crate::BoxOptions::lock_timeout).
+    ///
+    /// A thread that holds the lock already, by any guard, waits for itself until then: nobody looks for that. A guard
+    /// without a name lives to the end of its statement, so `(a.read()?.get()?, a.write()?.get()?)` is such a case.
+    /// [`write_until`](Self::write_until) waits for less.
     ///
     /// # Errors
     /// [`LockError`], with the guard inside if a writer died or the lock is poisoned. [`LockError::TimedOut`] names the
@@ -234,7 +240,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
         let (participant, me) = hold::participant(self.participant())?;
         let found = shared::read(&LockWords::new(self, participant), me, participant, &mut waiting)
             .map_err(|refusal| LockError::refused(refusal, participant, waiting))?;
-        hold::found(found, RwLockReadGuard { lock: self, hold: Hold::new(me, found) })
+        hold::found(found, participant, RwLockReadGuard { lock: self, hold: Hold::new(me, found) })
     }
 
     #[inline(always)]
@@ -245,7 +251,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
         let (participant, me) = hold::participant(self.participant())?;
         let found = shared::write(&LockWords::new(self, participant), me, participant, &mut waiting)
             .map_err(|refusal| LockError::refused(refusal, participant, waiting))?;
-        hold::found(found, RwLockWriteGuard { lock: self, hold: Hold::new(me, found) })
+        hold::found(found, participant, RwLockWriteGuard { lock: self, hold: Hold::new(me, found) })
     }
 }
 
@@ -321,7 +327,7 @@ impl<T: ShmLayout, M: Writable> RwLockWriteGuard<'_, T, M> {
             .map_err(|error| hold::named(participant, error))
     }
 
-    /// Copies a value in.
+    /// Copies a value in, as [`MutexGuard::set`](super::MutexGuard::set) does.
     #[inline]
     pub fn set(&mut self, value: T)
     where
@@ -343,7 +349,7 @@ impl<T: ShmLayout, M: Writable> RwLockWriteGuard<'_, T, M> {
         let result = change(&mut value);
         let participant = self.lock.participant();
         if self.hold.holder(participant).is_none() {
-            return Err(hold::named(participant, hold::not_the_child_s()));
+            return Err(hold::named(participant, Error::not_the_child_s()));
         }
         self.set(value);
         hold::check_whole(participant)?;

@@ -1,10 +1,11 @@
 //! What cells, vectors, lists and locks say under the guard when their file is cut off: every access by itself, and every wait.
 
 use shmtypes::compat::Value;
-use shmtypes::sync::{ShmMutex, ShmRwLock};
+use shmtypes::sync::{LockGuard, LockResult, ShmMutex, ShmRwLock};
 use shmtypes::{
-    Deadline, Error, ErrorKind, Followed, LockedArray, ReadOnly, Result, ShmBox, ShmCell, ShmList, ShmVec, sigbus,
+    Cooperative, Deadline, Error, ErrorKind, Followed, LockedArray, ReadOnly, Result, SeqCell, ShmArray, ShmBox,
 };
+use shmtypes::{ShmCell, ShmEvent, ShmLayout, ShmList, ShmVec, sigbus};
 use shmtypes_tests::folder::Folder;
 use shmtypes_tests::world::inside;
 use std::fs::{self, File};
@@ -32,8 +33,9 @@ fn cut(folder: &Folder, length: usize) {
     File::options().write(true).open(folder.file(NAME)).unwrap().set_len(length as u64).unwrap();
 }
 
+/// Also whether it names the segment.
 fn is_truncated(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Truncated { .. })
+    matches!(error.kind(), ErrorKind::Truncated { .. }) && error.segment() == Some(NAME)
 }
 
 /// An access by a handle of type `H`, which need not be the same value that made it.
@@ -138,11 +140,19 @@ fn every_access_to_a_cell_tells() {
     });
 }
 
+/// Whether a lock is taken, and nothing more.
+fn taken<G: LockGuard>(lock: LockResult<G>) -> Result<()> {
+    lock?;
+    Ok(())
+}
+
+#[track_caller]
+fn sevens(found: &[u64]) {
+    assert!(found.iter().all(|&element| element == 7), "zeros came out as values");
+}
+
 #[test]
 fn every_access_to_a_vector_tells() {
-    fn sevens(found: &[u64]) {
-        assert!(found.iter().all(|&element| element == 7), "zeros came out as values");
-    }
     alone("every_access_to_a_vector_tells", || {
         every_access_tells(
             vec,
@@ -433,6 +443,18 @@ fn what_a_lock_guards_tells() {
                     cut();
                     guard.get().map(whole)
                 }),
+                ("lock", |shared, cut| {
+                    cut();
+                    taken(shared.view().lock())
+                }),
+                ("try_lock", |shared, cut| {
+                    cut();
+                    taken(shared.view().try_lock())
+                }),
+                ("lock_until", |shared, cut| {
+                    cut();
+                    taken(shared.view().lock_until(Duration::ZERO))
+                }),
                 ("lock and get", |shared, cut| {
                     cut();
                     shared.view().lock()?.get().map(whole)
@@ -470,10 +492,139 @@ fn what_a_lock_guards_tells() {
                         cut();
                     })
                 }),
+                ("read alone", |shared, cut| {
+                    cut();
+                    taken(shared.view().read())
+                }),
+                ("try_read", |shared, cut| {
+                    cut();
+                    taken(shared.view().try_read())
+                }),
+                ("read_until", |shared, cut| {
+                    cut();
+                    taken(shared.view().read_until(Duration::ZERO))
+                }),
+                ("write alone", |shared, cut| {
+                    cut();
+                    taken(shared.view().write())
+                }),
+                ("try_write", |shared, cut| {
+                    cut();
+                    taken(shared.view().try_write())
+                }),
+                ("write_until", |shared, cut| {
+                    cut();
+                    taken(shared.view().write_until(Duration::ZERO))
+                }),
                 ("read and write later", |shared, cut| {
                     cut();
                     shared.view().read()?.get().map(whole)?;
                     shared.view().write()?.update(|value| whole(*value))
+                }),
+            ],
+        );
+    });
+}
+
+#[allow(unsafe_code, reason = "asks for slices, which nobody looks at")]
+#[test]
+fn a_locked_array_tells() {
+    fn locked(folder: &Folder) -> LockedArray<u64> {
+        LockedArray::options().dir(folder.path()).name(NAME).create_with(LEN, |slots| slots.fill(7)).unwrap()
+    }
+    fn cooperative(folder: &Folder) -> Cooperative<u64> {
+        // SAFETY: no slice is looked at: who gets one drops it. (The file is cut, which breaks the promise to those who look.)
+        unsafe { locked(folder).assume_cooperative() }
+    }
+    alone("a_locked_array_tells", || {
+        every_access_tells(
+            locked,
+            &[
+                ("get", |array, cut| {
+                    cut();
+                    array.get(0).map(|found| sevens(&[found]))
+                }),
+                ("set", |array, cut| {
+                    cut();
+                    array.set(0, 7)
+                }),
+                ("to_vec", |array, cut| {
+                    cut();
+                    array.to_vec().map(|found| sevens(&found))
+                }),
+                ("copy_from_slice", |array, cut| {
+                    cut();
+                    array.copy_from_slice(0, &[7; 10])
+                }),
+                ("wait_changed", |array, cut| {
+                    cut();
+                    match array.wait_changed(Duration::ZERO) {
+                        Err(error) if matches!(error.kind(), ErrorKind::TimedOut { .. }) => Ok(()),
+                        other => other,
+                    }
+                }),
+                ("read", |array, cut| {
+                    cut();
+                    taken(array.read())
+                }),
+                ("try_read", |array, cut| {
+                    cut();
+                    taken(array.try_read())
+                }),
+                ("read_until", |array, cut| {
+                    cut();
+                    taken(array.read_until(Duration::ZERO))
+                }),
+                ("write", |array, cut| {
+                    cut();
+                    taken(array.write())
+                }),
+                ("try_write", |array, cut| {
+                    cut();
+                    taken(array.try_write())
+                }),
+                ("write_until", |array, cut| {
+                    cut();
+                    taken(array.write_until(Duration::ZERO))
+                }),
+                ("guard's get", |array, cut| {
+                    let guard = array.read()?;
+                    cut();
+                    guard.get(LEN - 1).map(|found| sevens(&[found]))
+                }),
+                ("guard's fill", |array, cut| {
+                    let guard = array.write()?;
+                    cut();
+                    guard.fill(7)
+                }),
+            ],
+        );
+        every_access_tells(
+            cooperative,
+            &[
+                ("read", |array, cut| {
+                    cut();
+                    taken(array.read())
+                }),
+                ("try_read", |array, cut| {
+                    cut();
+                    taken(array.try_read())
+                }),
+                ("read_until", |array, cut| {
+                    cut();
+                    taken(array.read_until(Duration::ZERO))
+                }),
+                ("write", |array, cut| {
+                    cut();
+                    taken(array.write())
+                }),
+                ("try_write", |array, cut| {
+                    cut();
+                    taken(array.try_write())
+                }),
+                ("write_until", |array, cut| {
+                    cut();
+                    taken(array.write_until(Duration::ZERO))
                 }),
             ],
         );
@@ -508,6 +659,14 @@ fn ended<R: Send>(folder: &Folder, pause: Duration, wait: impl FnOnce() -> R + S
 const PAUSES: [Duration; 4] =
     [Duration::ZERO, Duration::from_micros(200), Duration::from_millis(7), Duration::from_millis(70)];
 
+#[derive(ShmLayout)]
+#[repr(C)]
+struct Board {
+    lock: ShmMutex<u64>,
+    changed: ShmEvent,
+    unused: [u8; 4],
+}
+
 #[test]
 fn who_waits_for_a_change_is_told() {
     #[track_caller]
@@ -538,6 +697,27 @@ fn who_waits_for_a_change_is_told() {
                 let _vec = options(folder).create(LEN).unwrap();
                 let read_only = options(folder).open_read_only().unwrap();
                 told(ended(folder, pause, || read_only.follow().next(Deadline::NEVER)));
+            });
+            in_a_folder(|folder| {
+                let options = ShmArray::<u64>::options().dir(folder.path()).name(NAME);
+                let array = options.create(LEN).unwrap();
+                told(ended(folder, pause, || array.wait_changed(Deadline::NEVER)));
+            });
+            in_a_folder(|folder| {
+                let options = ShmArray::<u64>::options().dir(folder.path()).name(NAME);
+                let array = options.locked().create(LEN).unwrap();
+                told(ended(folder, pause, || array.wait_changed(Deadline::NEVER)));
+            });
+            // Their views know the mapping, because it has a lock.
+            in_a_folder(|folder| {
+                let options = ShmBox::<Board>::options().dir(folder.path()).name(NAME);
+                let board = options.create().unwrap();
+                told(ended(folder, pause, || board.view().changed().wait_changed(0, Deadline::NEVER)));
+            });
+            in_a_folder(|folder| {
+                let options = ShmBox::<SeqCell<Large>>::options().dir(folder.path()).name(NAME);
+                let cell = options.create().unwrap();
+                told(ended(folder, pause, || cell.view().wait_changed(0, Deadline::NEVER)));
             });
         }
     });

@@ -116,3 +116,17 @@ fn a_forked_child_s_copy_of_a_guard_lets_go_of_nothing() {
         ask(&mut other, "drop", "dropped");
     }
 }
+
+#[test]
+fn a_forked_child_s_copy_of_a_safe_guard_refuses_every_call_on_many_elements() {
+    let scratch = Scratch::new();
+    let array = cooperative(&scratch, 200);
+    let mut holder = talker(&array);
+    for take in ["safe-write", "safe-read"] {
+        ask(&mut holder, take, "Ok");
+        ask(&mut holder, "forked-calls", "child []");
+        holder.expect_line("forked");
+        ask(&mut holder, "drop", "dropped");
+        assert_eq!(array.to_vec().unwrap(), [0; 200]);
+    }
+}

@@ -8,7 +8,8 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use shmtypes::sync::LockResult;
-use shmtypes::{Cooperative, LockedArray, LockedReadGuard, LockedWriteGuard, SliceReadGuard, SliceWriteGuard};
+use shmtypes::{AccessMode, Cooperative, Elements, ErrorKind};
+use shmtypes::{LockedArray, LockedReadGuard, LockedWriteGuard, SliceReadGuard, SliceWriteGuard};
 use shmtypes_tests::locks::{Random, outcome, slot_table};
 use std::fs::File;
 use std::hint::black_box;
@@ -95,6 +96,10 @@ fn talk(name: &str) {
                 held = held.map(Held::recover);
                 "recovered".to_owned()
             }
+            ["forked-calls"] => {
+                forked_calls(held.as_ref().expect("a lock"));
+                "forked".to_owned()
+            }
             ["fork"] => {
                 fork_with(&mut held, &slices);
                 "forked".to_owned()
@@ -107,6 +112,48 @@ fn talk(name: &str) {
             }
         };
         println!("{answer}");
+    }
+}
+
+/// The child says which calls on many elements its copy of a safe guard does not refuse, and ends.
+fn forked_calls(held: &Held<'_>) {
+    // SAFETY: the process has one thread, so the child may do whatever the parent may.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => {
+            let mut allowed = Vec::new();
+            match held {
+                Held::SafeRead(guard) => bulk_reads(guard, &mut allowed),
+                Held::SafeWrite(guard) => {
+                    bulk_reads(guard, &mut allowed);
+                    note("fill", guard.fill(3), &mut allowed);
+                    note("copy_from_slice", guard.copy_from_slice(0, &[3]), &mut allowed);
+                    note("map_in_place", guard.map_in_place(|_| 3), &mut allowed);
+                }
+                _ => panic!("of safe guards only"),
+            }
+            println!("child {allowed:?}");
+            std::process::exit(0);
+        }
+        ForkResult::Parent { child } => {
+            assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
+        }
+    }
+}
+
+fn bulk_reads<M: AccessMode>(elements: &Elements<u64, M>, allowed: &mut Vec<&str>) {
+    note("to_vec", elements.to_vec(), allowed);
+    note("copy_to_slice", elements.copy_to_slice(0, &mut [0]), allowed);
+    note("fold_blocks", elements.fold_blocks((), |(), _| ()), allowed);
+    note("for_each_block", elements.for_each_block(|_| ()), allowed);
+    note("sum", elements.sum(), allowed);
+    note("dot", elements.dot(elements), allowed);
+    note("max", elements.max(), allowed);
+}
+
+fn note<'a, R>(call: &'a str, outcome: shmtypes::Result<R>, allowed: &mut Vec<&'a str>) {
+    match outcome {
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported { .. }) && error.segment().is_some() => {}
+        _ => allowed.push(call),
     }
 }
 

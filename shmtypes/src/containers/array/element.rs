@@ -1,6 +1,6 @@
 //! Single elements: copied out, copied in, and as views.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::layout::{AccessMode, ShmLayout, ShmValue, ShmView, Writable, into_value};
 use crate::segment::elements::Elements;
 use core::fmt;
@@ -36,7 +36,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
                 self.check_whole()?;
                 into_value(candidate).map_err(|invalid| self.invalid_element(index, invalid))
             }
-            None => Err(Error::out_of_range(index, self.len())),
+            None => Err(self.out_of_range(index)),
         }
     }
 
@@ -50,7 +50,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
         T: ShmValue,
         M: Writable,
     {
-        if self.store(index, &value) { self.check_stored() } else { Err(Error::out_of_range(index, self.len())) }
+        if self.store(index, &value) { self.check_stored() } else { Err(self.out_of_range(index)) }
     }
 
     /// The view of element `index`: for a derived struct its field projections.
@@ -95,7 +95,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
                 self.check_whole()?;
                 Ok(T::View::from_place(place))
             }
-            None => Err(Error::out_of_range(index, self.len())),
+            None => Err(self.out_of_range(index)),
         }
     }
 }

@@ -127,7 +127,7 @@ impl<T: ShmPod> Cooperative<T> {
 
     #[inline(always)]
     fn check_dense(&self) -> Result<()> {
-        self.array.elements().check_dense().map_err(|error| error.in_segment(self.name()))
+        self.array.elements.check_dense().map_err(|error| error.in_segment(self.name()))
     }
 
     #[inline(always)]

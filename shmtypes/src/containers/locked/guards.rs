@@ -1,8 +1,8 @@
 //! The lock of a locked array, taken.
 
 use super::LockedArray;
-use crate::layout::{ReadOnly, ShmLayout};
-use crate::segment::elements::Elements;
+use crate::layout::{ReadOnly, ReadWrite, ShmLayout};
+use crate::segment::elements::{Elements, Lent};
 use crate::sync::lock::hold::{self, Hold};
 use crate::sync::lock::shared;
 use crate::sync::lock::waiting::Waiting;
@@ -13,6 +13,7 @@ use core::ops::Deref;
 /// The lock held for reading, until dropped.
 pub(super) struct Reading<'a, T: ShmLayout> {
     array: &'a LockedArray<T>,
+    elements: Lent<'a, T, ReadWrite>,
     hold: Hold,
 }
 
@@ -28,12 +29,12 @@ impl<'a, T: ShmLayout> Reading<'a, T> {
         let mut waiting = waiting.unwrap_or(Waiting::AtMost(participant.lock_timeout()));
         let found = shared::read(&array.parts().lock(participant), me, participant, &mut waiting)
             .map_err(|refusal| LockError::refused(refusal, participant, waiting))?;
-        hold::found(found, guard(Self { array, hold: Hold::new(me, found) }))
+        hold::found(found, participant, guard(Self { array, elements: array.lend(me), hold: Hold::new(me, found) }))
     }
 
     #[inline(always)]
-    pub(super) fn elements(&self) -> &'a Elements<T, ReadOnly> {
-        self.array.elements().read_only()
+    pub(super) fn elements(&self) -> &Elements<T, ReadOnly> {
+        self.elements.read_only()
     }
 
     #[cfg(feature = "ndarray")]
@@ -62,6 +63,7 @@ impl<T: ShmLayout> Drop for Reading<'_, T> {
 /// The lock held for writing, until dropped.
 pub(super) struct Writing<'a, T: ShmLayout> {
     array: &'a LockedArray<T>,
+    elements: Lent<'a, T, ReadWrite>,
     hold: Hold,
 }
 
@@ -77,12 +79,12 @@ impl<'a, T: ShmLayout> Writing<'a, T> {
         let mut waiting = waiting.unwrap_or(Waiting::AtMost(participant.lock_timeout()));
         let found = shared::write(&array.parts().lock(participant), me, participant, &mut waiting)
             .map_err(|refusal| LockError::refused(refusal, participant, waiting))?;
-        hold::found(found, guard(Self { array, hold: Hold::new(me, found) }))
+        hold::found(found, participant, guard(Self { array, elements: array.lend(me), hold: Hold::new(me, found) }))
     }
 
     #[inline(always)]
-    pub(super) fn elements(&self) -> &'a Elements<T> {
-        self.array.elements()
+    pub(super) fn elements(&self) -> &Elements<T> {
+        &self.elements
     }
 
     #[cfg(feature = "ndarray")]

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! 1. The elements are reached through a guard only: every accessor here takes one. So no check stands in those of
-//!    [`Elements`], and no safe call of this crate races a slice that a guard has lent.
+//!    [`Elements`](crate::Elements), and no safe call of this crate races a slice that a guard has lent.
 //! 2. That the *file* is written by nobody else is what `assume_cooperative` takes the caller's word for, and only behind it
 //!    there are slices.
 
@@ -22,11 +22,11 @@ pub use options::LockedOptions;
 
 use super::array::{position, strides};
 use crate::error::{Error, Result};
-use crate::layout::{ShmLayout, ShmValue, ShmZero};
-use crate::participants::Participant;
+use crate::layout::{ReadWrite, ShmLayout, ShmValue, ShmZero};
+use crate::participants::{Identity, Participant};
 use crate::segment::attachment::Attachment;
 use crate::segment::block::WithBlock;
-use crate::segment::elements::Elements;
+use crate::segment::elements::Lent;
 use crate::segment::{Detached, Persist};
 use crate::sync::lock::waiting::Waiting;
 use crate::sync::{Deadline, LockResult, Seen};
@@ -54,7 +54,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// # Ok::<(), shmtypes::Error>(())
 /// ```
 ///
-/// [`read`](Self::read) and [`write`](Self::write) give guards that lend [`Elements`]: copies, blocks, views. What takes no
+/// [`read`](Self::read) and [`write`](Self::write) give guards that lend [`Elements`](crate::Elements): copies, blocks, views. What takes no
 /// guard takes the lock for the call: [`get`](Self::get), [`set`](Self::set), [`to_vec`](Self::to_vec),
 /// [`copy_from_slice`](Self::copy_from_slice). There is no other way to the elements; in particular
 /// a [`ShmArray`](crate::ShmArray) does not open such a segment ([`ErrorKind::NeedsLock`](crate::ErrorKind::NeedsLock)).
@@ -87,6 +87,11 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// [poisoned](crate::sync::LockError::Poisoned), and calls that take no guard fail with
 /// [`ErrorKind::OwnerDied`](crate::ErrorKind::OwnerDied) or [`ErrorKind::Poisoned`](crate::ErrorKind::Poisoned). A writer that is
 /// stopped keeps the lock: who waits gets [`LockError::TimedOut`](crate::sync::LockError::TimedOut) at the deadline.
+///
+/// A lock taken before a `fork` stays the parent's. In the child, the copy of a [`read`](Self::read) or [`write`](Self::write) guard
+/// lets go of nothing, and its calls on many elements (copies, blocks, `fill`, sums) fail with
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported). Those on one element (`get`, `set`, views, iterators) do not ask, which would
+/// cost a store half as much again: `set` writes into what the parent has locked. The child takes the lock anew.
 ///
 /// A hostile peer can write without the lock. Whoever has not called `assume_cooperative` then sees wrong values, and nothing
 /// worse.
@@ -214,6 +219,8 @@ impl<T: ShmLayout> LockedArray<T> {
 impl<T: ShmLayout> LockedArray<T> {
     /// Takes the lock for reading, and waits for it as long as the segment's [lock timeout](LockedOptions::lock_timeout).
     ///
+    /// A thread that holds the lock for writing waits for itself until then, as at [`write`](Self::write).
+    ///
     /// # Errors
     /// [`LockError`](crate::sync::LockError), with the guard inside if the lock is poisoned.
     #[inline]
@@ -240,6 +247,10 @@ impl<T: ShmLayout> LockedArray<T> {
     }
 
     /// Takes the lock for writing, and waits for it as long as the segment's [lock timeout](LockedOptions::lock_timeout).
+    ///
+    /// A thread that holds the lock already, by any guard, waits for itself until then: nobody looks for that. A guard
+    /// without a name lives to the end of its statement, so `(a.read()?.len(), a.write()?.len())` is such a case.
+    /// [`write_until`](Self::write_until) waits for less.
     ///
     /// # Errors
     /// [`LockError`](crate::sync::LockError), with the guard inside if a writer died or the lock is poisoned.
@@ -284,8 +295,8 @@ impl<T: ShmLayout> LockedArray<T> {
 
     /// For guards only.
     #[inline(always)]
-    fn elements(&self) -> &Elements<T> {
-        &self.elements
+    fn lend(&self, holder: Identity) -> Lent<'_, T, ReadWrite> {
+        self.elements.lend(holder)
     }
 }
 
@@ -295,7 +306,7 @@ impl<T: ShmValue> LockedArray<T> {
     /// Copies element `index` out.
     ///
     /// # Errors
-    /// As [`Elements::get`], and those of the lock.
+    /// As [`Elements::get`](crate::Elements::get), and those of the lock.
     #[inline]
     pub fn get(&self, index: usize) -> Result<T> {
         self.read()?.get(index)
@@ -304,7 +315,7 @@ impl<T: ShmValue> LockedArray<T> {
     /// Copies a value into element `index`.
     ///
     /// # Errors
-    /// As [`Elements::set`], and those of the lock.
+    /// As [`Elements::set`](crate::Elements::set), and those of the lock.
     #[inline]
     pub fn set(&self, index: usize, value: T) -> Result<()> {
         self.write()?.set(index, value)
@@ -313,7 +324,7 @@ impl<T: ShmValue> LockedArray<T> {
     /// All elements, copied out and checked: as they were at one instant.
     ///
     /// # Errors
-    /// As [`Elements::to_vec`], and those of the lock.
+    /// As [`Elements::to_vec`](crate::Elements::to_vec), and those of the lock.
     pub fn to_vec(&self) -> Result<Vec<T>> {
         self.read()?.to_vec()
     }
@@ -321,7 +332,7 @@ impl<T: ShmValue> LockedArray<T> {
     /// Copies `source` into the elements from `start` on. Readers see all of it or nothing.
     ///
     /// # Errors
-    /// As [`Elements::copy_from_slice`], and those of the lock.
+    /// As [`Elements::copy_from_slice`](crate::Elements::copy_from_slice), and those of the lock.
     pub fn copy_from_slice(&self, start: usize, source: &[T]) -> Result<()> {
         self.write()?.copy_from_slice(start, source)
     }

@@ -195,9 +195,7 @@ impl<M: AccessMode> ShmList<M> {
             // After all that is the caller's code.
             if !turn.is_mine() {
                 // The parent goes on with its own copy.
-                return Err(Error::new(ErrorKind::Unsupported {
-                    what: "an update by the child of a fork inside of it",
-                }));
+                return Err(Error::not_the_child_s());
             }
             slot.check_fits(&value)?;
             slot.store(value);

@@ -149,8 +149,8 @@ impl<T: ShmLayout, M: AccessMode> Follower<T, M> {
         let copy = |position, _| (settled(|| elements.get(position)), 1);
         match self.cursor.take(elements.block().state(), elements.count(), copy) {
             // What is cut off looks like an empty vector.
-            Taken::Nothing => elements.whole(Ok(None)),
-            Taken::Reset => elements.whole(Ok(Some(Followed::Reset))),
+            Taken::Nothing => self.vec.whole(None),
+            Taken::Reset => self.vec.whole(Some(Followed::Reset)),
             Taken::Copied(Ok(item)) => Ok(Some(Followed::Item(item))),
             Taken::Copied(Err(error)) => Err(self.vec.named(error)),
         }
@@ -186,10 +186,10 @@ impl<T: ShmLayout, M: AccessMode> Follower<T, M> {
             (copied, taken)
         };
         match self.cursor.take(elements.block().state(), elements.count(), copy) {
-            Taken::Nothing => elements.whole(Ok(Followed::Item(0))),
+            Taken::Nothing => self.vec.whole(Followed::Item(0)),
             Taken::Reset => {
                 items.truncate(before);
-                elements.whole(Ok(Followed::Reset))
+                self.vec.whole(Followed::Reset)
             }
             Taken::Copied(copied) => copied.map(Followed::Item).map_err(|error| self.vec.named(error)),
         }
@@ -219,7 +219,7 @@ impl<T: ShmLayout, M: AccessMode> Follower<T, M> {
             }
             match self.vec.elements.block().changed().wait_changed(count, slice) {
                 Err(error) if !matches!(error.kind(), ErrorKind::TimedOut { .. }) => {
-                    return Err(self.vec.elements.truncation_or(error));
+                    return Err(self.vec.named(error));
                 }
                 _ => {}
             }
@@ -238,7 +238,7 @@ impl<T: ShmLayout, M: AccessMode> Follower<T, M> {
     fn is_ready(&mut self) -> Result<bool> {
         let elements = &self.vec.elements;
         let is_ready = self.cursor.is_ready(elements.block().state(), elements.count());
-        elements.whole(Ok(is_ready))
+        self.vec.whole(is_ready)
     }
 }
 

@@ -112,8 +112,13 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
 
     /// Copies all elements in sight out.
     ///
+    /// Appending does not disturb it. If the vector is truncated during the copy, the copy is made again: up to 10 times, and
+    /// then up to 1,000 times as long as a second has not passed. Bytes that are no `T`, which an appender may be just storing in place,
+    /// are read again up to 100 times.
+    ///
     /// # Errors
-    /// [`ErrorKind::InvalidValue`]; [`ErrorKind::NoAddressSpace`] if there is no memory for so many;
+    /// [`ErrorKind::Busy`] if truncations were faster each time; [`ErrorKind::InvalidValue`];
+    /// [`ErrorKind::NoAddressSpace`] if there is no memory for so many;
     /// [`ErrorKind::Strided`] if the segment's type has further fields.
     pub fn snapshot(&self) -> Result<Vec<T>>
     where
@@ -152,6 +157,12 @@ impl<T: ShmLayout, M: AccessMode> ShmVec<T, M> {
     #[cold]
     pub(super) fn named(&self, error: Error) -> Error {
         self.elements.truncation_or(error).on(self.name())
+    }
+
+    /// What was read, unless a peer had truncated the file by then.
+    #[inline(always)]
+    pub(super) fn whole<R>(&self, read: R) -> Result<R> {
+        self.elements.whole(Ok(read)).map_err(|error| self.named(error))
     }
 
     #[cold]

@@ -194,6 +194,9 @@ fn errors_of_a_vector_name_it() {
     let mut appender = vec.appender().unwrap();
     set_lease(&vec, 5 | 1 << 32);
     assert_eq!(appender.flush().unwrap_err().segment(), name);
+    let none = ShmVec::<u64>::create(0).unwrap();
+    let error = none.push(1).unwrap_err().to_string();
+    assert!(error.contains("(create it with a greater capacity") && !error.contains("truncate"), "{error}");
     let name = unique("vec-full");
     let error = ShmVec::options().name(&name).create_from_slice(1, &[1_u64, 2]).unwrap_err();
     assert_eq!((error.kind(), error.segment()), (&ErrorKind::Full { capacity: 1 }, Some(name.as_str())));
@@ -448,7 +451,7 @@ fn an_appender_whose_lease_was_overwritten_says_so() {
     set_lease(&vec, 5 | 1 << 32);
     for outcome in [appender.flush(), appender.truncate(0), appender.pop().map(drop), appender.clear()] {
         let error = outcome.unwrap_err();
-        assert_eq!(*error.kind(), ErrorKind::LeaseLost);
+        assert_eq!((error.kind(), error.segment()), (&ErrorKind::LeaseLost, Some(vec.name())));
         assert!(error.to_string().contains(": this appender no longer holds its lease (take"), "{error}");
     }
     assert_eq!(vec.snapshot().unwrap(), [1, 2]);

@@ -373,9 +373,11 @@ impl<'a, T: ShmValue, const K: usize, M: AccessMode> ShmRef<'a, SeqCell<T, K>, M
     /// [`notify`](Self::notify), it looks every 5 ms.
     ///
     /// # Errors
-    /// [`ErrorKind::TimedOut`] at the deadline. A deadline that has passed asks once.
+    /// [`ErrorKind::TimedOut`] at the deadline. A deadline that has passed asks once. [`ErrorKind::Truncated`] as the
+    /// [guard](crate::sigbus) says, through a handle that may write.
     pub fn wait_changed(self, seen: u64, deadline: impl Into<Deadline>) -> Result<u64> {
-        self.wait_changed_while(seen, deadline.into(), || Ok(())).map_err(|error| self.named(error))
+        self.wait_changed_while(seen, deadline.into(), || hold::check_whole(self.participant()))
+            .map_err(|error| self.named(error))
     }
 
     /// The same, unless `whole` fails: see [`change::wait`].
@@ -498,7 +500,7 @@ impl<'a, T: ShmValue, const K: usize, M: Writable> ShmRef<'a, SeqCell<T, K>, M> 
         let result = change(&mut value);
         if turn.hold.holder(self.participant()).is_none() {
             // The parent goes on with its own copy.
-            return Err(self.named(hold::not_the_child_s()));
+            return Err(self.named(Error::not_the_child_s()));
         }
         protocol::write(self, &value);
         drop(turn);

@@ -132,6 +132,10 @@ impl<G> LockError<G> {
 
     #[cold]
     pub(crate) fn refused(refusal: Refusal, participant: &Participant, waiting: Waiting) -> Self {
+        // Also where the time has passed meanwhile: nobody holds what is cut off.
+        if let Err(error) = participant.check_whole() {
+            return Self::Failed(error);
+        }
         match (refusal, waiting) {
             (Refusal::Held(holder), Waiting::Not) => Self::Held(HeldBy::new(holder, participant)),
             (Refusal::Held(holder), _) => Self::TimedOut(HeldBy::new(holder, participant)),

@@ -43,9 +43,11 @@ impl Hold {
     }
 }
 
-/// A guard, or a guard in an error that says what the holder must know.
+/// A guard, or a guard in an error that says what the holder must know; but none if a peer had truncated the file (`sigbus`):
+/// zeros in the place of the lock's word are free for everybody.
 #[inline(always)]
-pub(crate) fn found<G>(found: Found, guard: G) -> LockResult<G> {
+pub(crate) fn found<G>(found: Found, participant: &Participant, guard: G) -> LockResult<G> {
+    participant.check_whole()?;
     match found {
         Found::Whole => Ok(guard),
         Found::OwnerDied => Err(LockError::OwnerDied(guard)),
@@ -57,13 +59,6 @@ pub(crate) fn found<G>(found: Found, guard: G) -> LockResult<G> {
 #[inline(always)]
 pub(crate) fn check_whole(participant: Option<&Participant>) -> Result<(), Error> {
     participant.map_or(Ok(()), Participant::check_whole)
-}
-
-/// What a forked child is told that would change what its parent has locked.
-#[cold]
-pub(crate) fn not_the_child_s() -> Error {
-    Error::new(ErrorKind::Unsupported { what: "an update by the child of a fork inside of it" })
-        .with_hint("the lock is the parent's: the child takes it anew, once the parent has let go")
 }
 
 /// Names the segment, where the view of a lock knows it.
