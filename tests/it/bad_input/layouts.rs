@@ -220,7 +220,7 @@ fn leaf_types_that_differ_are_told_in_one_sentence() {
 fn another_container_is_named() {
     let folder = Folder::new();
     let mut bytes = folder.bytes_of(1, Persist::Keep, |_| 0_u64);
-    for number in [0_u32, 6, 8, 9, u32::MAX] {
+    for number in [0_u32, 6, 7, 9, u32::MAX] {
         bytes[24..28].copy_from_slice(&number.to_ne_bytes());
         std::fs::write(folder.file("a"), &bytes).unwrap();
         let error = folder.options::<u64>("a").open().map(drop).unwrap_err();

@@ -283,7 +283,7 @@ fn a_client_that_vanishes_at_any_byte_costs_nothing() {
     }
     assert!(cut > 100, "only {cut} bytes: is it still a whole conversation?");
     assert_serves(&manager, process, "vanished");
-    super::until("their descriptors are closed", || descriptors() == before);
+    super::until("their descriptors are closed", || descriptors() <= before);
 }
 
 #[test]
