@@ -33,6 +33,10 @@
 //! not known before it has answered. Refusing it makes that independent of the order, and of a caller whose random numbers
 //! repeat. No Python is refused by it, because its challenges are random.
 //!
+//! Two clients at once are not covered, here as in CPython: who has taken a manager's address can give one client the
+//! challenge of the other, and so prove to that one a key that it does not know. It learns what that client asks for, no key.
+//! An address that strangers cannot take, such as a socket in a directory of one's own, keeps them from it.
+//!
 //! A relay is another thing: who stands between a client and its manager can pass their messages on, here as in CPython,
 //! and read and change what follows. Nothing is encrypted. Unix sockets and loopback keep others out.
 

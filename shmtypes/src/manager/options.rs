@@ -170,13 +170,16 @@ impl ManagerOptions {
     /// The same, on a socket that is listening already. Its file, if it has one, is the caller's to remove.
     ///
     /// # Errors
-    /// As [`serve`](Self::serve); [`ErrorKind::InvalidOptions`] without a key, which nobody would get to know.
+    /// As [`serve`](Self::serve); [`ErrorKind::InvalidOptions`] without a key, which nobody would get to know, and
+    /// for a socket that is not of streams, which can be had as a listener from a descriptor.
     pub fn serve_on(&self, listener: impl Into<Listener>) -> Result<()> {
         let Some(key) = &self.key else {
             let reason = "to serve on a socket of one's own takes an authkey".to_owned();
             return Err(Error::new(ErrorKind::InvalidOptions { reason }));
         };
-        self.serve_until(key, Some(listener.into()), Vec::new(), |_| ())
+        let listener = listener.into();
+        listener.check_kind()?;
+        self.serve_until(key, Some(listener), Vec::new(), |_| ())
     }
 
     pub(super) fn serve_until(

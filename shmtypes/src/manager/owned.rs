@@ -149,7 +149,7 @@ impl Owned {
         let path = self.directory.join(&name);
         let removed = match &thing.hold {
             Some(hold) if hold.is_segment() => remove_claimed(&path, thing.id),
-            _ => remove_block(&path, thing.id),
+            _ => remove_block(&path, thing.id, sys::effective_user()),
         };
         match removed? {
             Detached::Removed | Detached::NameGone => {

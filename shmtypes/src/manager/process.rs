@@ -65,6 +65,9 @@ static INITIALISED: AtomicBool = AtomicBool::new(false);
 ///
 /// In a process that was started as a manager it does not return: it serves, and ends the process. In all others it does
 /// nothing but remember that it was called. What stands before it in `main` happens in the manager's process too.
+///
+/// A program with rights that whoever started it does not have, such as one with a set-user-id bit, does not become a
+/// manager: the other end of its input could be anybody's.
 pub fn init() {
     // Relaxed: the flag stands for itself.
     INITIALISED.store(true, Ordering::Relaxed);
@@ -96,6 +99,12 @@ pub(super) struct Process {
 
 /// Starts a manager, and waits until it answers.
 pub(super) fn start(options: &ManagerOptions, key: &AuthKey) -> Result<(Process, Address)> {
+    // A program that starts itself and does not call `init` would go on for ever.
+    if std::env::var_os(VARIABLE).is_some() {
+        let reason =
+            format!("{VARIABLE} is set: this program is itself to be a manager; let its `main` call `init` first");
+        return Err(Error::new(ErrorKind::ManagerDidNotStart { reason }));
+    }
     let mut command = match &options.program {
         Some((program, arguments)) => {
             let mut command = Command::new(program);
@@ -333,6 +342,10 @@ fn receive_start(control: &UnixStream) -> io::Result<(AuthKey, ManagerOptions, O
 
 /// The manager's process, from the start of `main` to its end.
 fn serve_owner() -> Result<()> {
+    if sys::has_borrowed_rights() {
+        let reason = format!("{VARIABLE} is set in a program with rights that whoever started it does not have");
+        return Err(Error::new(ErrorKind::ManagerDidNotStart { reason }));
+    }
     let input = io::stdin().as_fd().try_clone_to_owned().map_err(failure("take standard input"))?;
     let control = UnixStream::from(input);
     let (key, options, owner) = receive_start(&control).map_err(|error| {

@@ -155,7 +155,8 @@ impl Server<'_> {
                             return Ok(Accepted::NoRoom);
                         }
                     }
-                    // accept(2): what was wrong with the client's connection is told here, and is the client's business.
+                    // accept(2): what was wrong with the client's connection is told here, and is the client's business. The
+                    // others are told of by the next `poll`: a stranger who hangs up again and again keeps nobody waiting.
                     Some(
                         Errno::EINTR
                         | Errno::ECONNABORTED
@@ -168,7 +169,7 @@ impl Server<'_> {
                         | Errno::EOPNOTSUPP
                         | Errno::ENETUNREACH
                         | Errno::ENOPROTOOPT,
-                    ) => {}
+                    ) => return Ok(Accepted::All),
                     _ => return Err(failure("accept a client")(error)),
                 },
             }

@@ -1,11 +1,12 @@
 //! Sockets of the three kinds of address, with deadlines.
 
 use super::address::Address;
+use super::server::failure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{self, Patience};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, connect, listen, setsockopt, socket, sockopt,
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, connect, getsockopt, listen, setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 use std::io::{self, Read};
@@ -151,6 +152,18 @@ impl Listener {
             let kind = ErrorKind::ManagerDidNotStart { reason: format!("it cannot listen at {address}") };
             Error::new(kind).caused_by(if errno == 0 { error } else { io::Error::from_raw_os_error(errno) })
         })
+    }
+
+    /// Refuses a socket that nobody can connect to: `accept` would say so of each message that arrives.
+    pub(super) fn check_kind(&self) -> Result<()> {
+        match getsockopt(self, sockopt::SockType) {
+            Ok(SockType::Stream) => Ok(()),
+            Ok(kind) => {
+                let reason = format!("a manager serves on a socket of streams, and this one is {kind:?}");
+                Err(Error::new(ErrorKind::InvalidOptions { reason }))
+            }
+            Err(errno) => Err(failure("ask what a socket is")(errno.into())),
+        }
     }
 
     /// Where it listens.

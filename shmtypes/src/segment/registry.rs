@@ -193,7 +193,8 @@ impl Swept {
 /// Removes the name if it denotes the regular file of these numbers, of this owner, whoever is attached.
 fn remove_owners(path: &Path, id: FileId, owner: u32) -> Result<Detached, Failure> {
     match Directory::status(path) {
-        Ok(status) if status.irregular.is_some() => Ok(Detached::NameGone),
+        // Of the very file that is removed: another one could have the name by then, whose numbers were known before.
+        Ok(status) if status.id != id || status.irregular.is_some() => Ok(Detached::NameGone),
         Ok(status) if status.owner != owner && owner != ROOT => Ok(Detached::NameGone),
         Ok(_) => remove_claimed(path, id),
         Err(Failure { errno: Errno::ENOENT, .. }) => Ok(Detached::NameGone),
@@ -201,16 +202,18 @@ fn remove_owners(path: &Path, id: FileId, owner: u32) -> Result<Detached, Failur
     }
 }
 
-/// Removes the name of a block if it denotes the file of these numbers. Nobody locks the names of blocks, which are removed by
+/// Removes the name of a block if it denotes the regular file of these numbers, of this user unless that is root: the
+/// numbers are what a client says, before there is a name to look at. Nobody locks the names of blocks, which are removed by
 /// name only, so that a lock would keep nobody from giving it to another one between the question and the removal.
-pub(crate) fn remove_block(path: &Path, id: FileId) -> Result<Detached, Failure> {
+pub(crate) fn remove_block(path: &Path, id: FileId, user: u32) -> Result<Detached, Failure> {
     let gone = |failure: Failure| match failure.errno {
         Errno::ENOENT => Ok(Detached::NameGone),
         Errno::EACCES | Errno::EPERM | Errno::EROFS => Ok(Detached::LeftForOwner),
         _ => Err(failure),
     };
     match Directory::status(path) {
-        Ok(status) if status.id != id => Ok(Detached::NameGone),
+        Ok(status) if status.id != id || status.irregular.is_some() => Ok(Detached::NameGone),
+        Ok(status) if status.owner != user && user != ROOT => Ok(Detached::LeftForOwner),
         Ok(_) => Directory::unlink(path).map_or_else(gone, |()| Ok(Detached::Removed)),
         Err(failure) => gone(failure),
     }

@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::fs;
-use std::os::unix::fs::{FileExt, MetadataExt, chown, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -155,6 +155,23 @@ fn files_of_other_users_go_with_registries_of_roots_alone() {
         let _ = fs::remove_dir_all(&directory);
         let _ = fs::remove_file(&victim);
     }
+}
+
+/// In a directory in which everybody may remove everything.
+#[test]
+fn a_manager_removes_no_file_of_another_user_that_a_client_has_announced() {
+    assert!(nix::unistd::geteuid().is_root(), "run the tests as root: this one starts a manager of another user");
+    let world = World::new();
+    for folder in [&world.folder, &world.temp] {
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let manager = world.under(&["setpriv", "--reuid", "65534", "--clear-groups"]).start().unwrap();
+    let block = manager.shared_memory(100).unwrap();
+    let error = manager.release(block.name()).unwrap_err();
+    assert!(error.to_string().contains("PermissionError"), "{error}");
+    assert!(world.exists(block.name()));
+    drop(manager);
+    assert_eq!(world.folder.left(), [block.name()]);
 }
 
 #[test]

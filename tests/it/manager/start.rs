@@ -6,6 +6,11 @@ use shmtypes::ErrorKind;
 use shmtypes::manager::{Address, SharedMemoryManager};
 use shmtypes_tests::peer::Peer;
 use shmtypes_tests::world::{inside, private_shm};
+use std::fs::{self, Permissions};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -169,6 +174,50 @@ fn a_program_with_the_variable_set_by_hand_says_what_it_is() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains("standard input is not from a program that starts a manager"), "{said}");
     }
+}
+
+/// Its environment and its input are whose who started it, who would have it remove files of its user.
+#[test]
+fn a_program_with_rights_that_its_starter_lacks_is_no_manager() {
+    assert!(nix::unistd::geteuid().is_root(), "run the tests as root: this one gives a program to another user");
+    let name = "manager::start::a_program_with_rights_that_its_starter_lacks_is_no_manager";
+    inside(&private_shm("size=512m,mode=777"), name, || {
+        let options = |program: &Path| SharedMemoryManager::options().program(program, [""; 0]);
+        let program = Path::new("/dev/shm/program");
+        fs::copy(MANAGER, program).unwrap();
+        chown(program, Some(65534), None).unwrap();
+        // Changing the owner has taken such bits away.
+        for (mode, serves) in [(0o755, true), (0o4755, false)] {
+            fs::set_permissions(program, Permissions::from_mode(mode)).unwrap();
+            let started = options(program).start();
+            assert_eq!(started.is_ok(), serves, "{mode:o}: {started:?}");
+            if let Err(error) = started {
+                assert!(error.to_string().contains("ended before it served"), "{error}");
+            }
+        }
+    });
+}
+
+/// It would start itself, and that one itself.
+#[test]
+fn a_program_that_is_to_be_a_manager_starts_none() {
+    let name = "manager::start::a_program_that_is_to_be_a_manager_starts_none";
+    inside(&["env", "SHMTYPES_MANAGER=1"], name, || {
+        let reason = reason(SharedMemoryManager::options().program("true", [""; 0]).start());
+        assert!(reason.contains("let its `main` call `init` first"), "{reason}");
+    });
+}
+
+#[test]
+fn a_socket_that_nobody_can_connect_to_is_refused() {
+    let world = World::new();
+    let path = world.temp.file("socket");
+    let socket = UnixListener::from(OwnedFd::from(UnixDatagram::bind(&path).unwrap()));
+    UnixDatagram::unbound().unwrap().send_to(b"hello", &path).unwrap();
+    let options = SharedMemoryManager::options().dir(world.folder.path()).authkey(b"key");
+    let error = options.serve_on(socket).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::InvalidOptions { .. }), "{error}");
+    assert_eq!(world.folder.left(), [""; 0]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Facts about this machine, this boot and this process.
-#![allow(unsafe_code, reason = "nix has no getrandom")]
+#![allow(unsafe_code, reason = "nix has no getrandom and no getauxval")]
 
 use super::super::Failure;
 use nix::errno::Errno;
@@ -14,6 +14,13 @@ pub(crate) fn process_id() -> u32 {
 
 pub(crate) fn effective_user() -> u32 {
     nix::unistd::geteuid().as_raw()
+}
+
+/// Whether this program was given rights that whoever started it does not have, as by a set-user-id bit (getauxval(3),
+/// `AT_SECURE`): then its environment and descriptors are not to be believed.
+pub(crate) fn has_borrowed_rights() -> bool {
+    // SAFETY: takes a number and returns one; reads what the kernel has told this process at its start.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
 pub(crate) fn realtime_nanoseconds() -> u64 {
