@@ -54,10 +54,10 @@ fn a_program_that_does_not_serve_is_no_manager() {
         );
     }
     // Answers, but nonsense.
-    let reason = reason_of("sh", &["-c", "printf '\\000\\000\\000\\003abc' >&0; sleep 600"]);
+    let reason = reason_of("sh", &["-c", "printf '\\000\\000\\000\\003abc' >&0; exec sleep 600"]);
     assert_eq!(reason, "its answer is none that this program knows");
     // A length of two gigabytes.
-    let reason = reason_of("sh", &["-c", "printf '\\177\\377\\377\\377abc' >&0; sleep 600"]);
+    let reason = reason_of("sh", &["-c", "printf '\\177\\377\\377\\377abc' >&0; exec sleep 600"]);
     assert!(reason.contains("does not serve"), "{reason}");
     let missing = options().program("/nonexistent/program", none).start();
     assert_eq!(self::reason(missing), "/nonexistent/program could not be run");
