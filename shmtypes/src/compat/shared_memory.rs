@@ -6,7 +6,7 @@
 mod options;
 
 pub use options::SharedMemoryOptions;
-pub(crate) use options::{Claim, Claimant};
+pub(crate) use options::{Claim, Claimant, Claimed};
 
 use super::name::PosixName;
 use super::tracker::Action;

@@ -48,6 +48,16 @@ impl Peer {
         self.connect()?.call(request)
     }
 
+    /// Fails if the manager has closed the connection that it was to keep.
+    pub(super) fn check_open(&self, stream: &Stream) -> Result<()> {
+        match stream.try_read(&mut [0; 1]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(self.lost(error)),
+            // It has nothing to say, and ends.
+            Ok(_) => Err(self.lost(io::ErrorKind::ConnectionReset.into())),
+        }
+    }
+
     fn unreachable(&self, error: io::Error) -> Error {
         if error.kind() == io::ErrorKind::TimedOut {
             return Error::new(ErrorKind::TimedOut { waited_for: "a manager that accepts connections" });
@@ -80,6 +90,16 @@ impl Peer {
 impl Authenticated<'_> {
     /// Sends the one request that this connection is for, and gives what the manager returns.
     pub(super) fn call(mut self, request: &Request) -> Result<Object> {
+        self.ask(request)
+    }
+
+    /// The same, and keeps the connection.
+    pub(super) fn call_and_stay(mut self, request: &Request) -> Result<Stream> {
+        self.ask(request)?;
+        Ok(self.stream)
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<Object> {
         self.connection.request(request).map_err(|error| too_long(&error))?;
         loop {
             match self.step()? {

@@ -65,7 +65,7 @@ pub use shmtypes_compat::manager::AuthKey;
 pub use socket::Listener;
 
 use crate::compat::list::AsValue;
-use crate::compat::shared_memory::{Claim, Claimant};
+use crate::compat::shared_memory::{Claim, Claimant, Claimed};
 use crate::compat::{ShareableList, ShareableListOptions, SharedMemory, SharedMemoryOptions};
 use crate::containers::{LockedArray, ShmArray, ShmBox, ShmCell, ShmList, ShmVec};
 use crate::error::{Error, ErrorKind, Result};
@@ -76,6 +76,9 @@ use client::Peer;
 use owned::{GREETING, RESERVE_SEGMENT};
 use process::Process;
 use shmtypes_compat::manager::{Object, Request};
+use socket::Stream;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -130,8 +133,16 @@ impl SharedMemoryManager {
     }
 
     fn join(peer: Peer, directory: Directory) -> Result<Self> {
-        let greeting = peer.call(&Request::Dummy)?;
-        let is_ours = greeting == Object::Str(GREETING.to_owned());
+        // A manager of this crate says where its segments are, of whatever other directory the options speak.
+        let (directory, is_ours) = match peer.call(&Request::Dummy)? {
+            Object::Tuple(parts) => match &parts[..] {
+                [Object::Str(greeting), Object::Bytes(path)] if greeting == GREETING => {
+                    (Directory::new(OsStr::from_bytes(path)), true)
+                }
+                _ => (directory, false),
+            },
+            _ => (directory, false),
+        };
         Ok(Self::new(peer, directory, is_ours, None))
     }
 
@@ -261,7 +272,14 @@ impl SharedMemoryManager {
     /// # Errors
     /// [`ErrorKind::ManagerRefused`] if there is no such file, or it is none of the manager's user; those of asking it.
     pub fn track(&self, name: &str) -> Result<()> {
-        self.peer.call(&Request::TrackSegment(name.to_owned())).map(drop).map_err(|error| error.on(name))
+        let tell = || {
+            if !self.is_ours {
+                // Python's takes any name, and cannot end any more if there is no such file.
+                Directory::status(&self.directory.join(name))?;
+            }
+            self.peer.call(&Request::TrackSegment(name.to_owned())).map(drop)
+        };
+        tell().map_err(|error: Error| error.on(name))
     }
 
     /// Removes what the manager owns under this name. If somebody has removed that already, it is forgotten.
@@ -340,15 +358,15 @@ struct ManagersClaim {
 }
 
 impl Claimant for ManagersClaim {
-    fn before(&self, name: &str, id: FileId) -> Result<()> {
+    fn claim(&self, name: &str, id: FileId) -> Result<Box<dyn Claimed>> {
         if !self.is_ours {
-            return Ok(());
+            return Ok(Box::new(Told { peer: Arc::clone(&self.peer), name: name.to_owned() }));
         }
         let numbers = [Object::Int(id.device.cast_signed()), Object::Int(id.inode.cast_signed())];
         let args = [Object::Str(name.to_owned())].into_iter().chain(numbers).collect();
         let request = Request::Other { method: RESERVE_SEGMENT.to_owned(), args };
-        match self.peer.call(&request) {
-            Ok(_) => Ok(()),
+        match self.peer.connect()?.call_and_stay(&request) {
+            Ok(stream) => Ok(Box::new(Reserved { peer: Arc::clone(&self.peer), stream })),
             Err(error) => Err(match error.kind() {
                 ErrorKind::ManagerRefused { traceback } if traceback.contains("FileExistsError") => {
                     Error::new(ErrorKind::AlreadyExists { owner: None })
@@ -357,18 +375,33 @@ impl Claimant for ManagersClaim {
             }),
         }
     }
+}
 
-    fn failed(&self, name: &str) {
-        if self.is_ours {
-            // If it is not told, it owns a name that will not come, or not with this file.
-            let _ = self.peer.call(&Request::ReleaseSegment(name.to_owned()));
-        }
+/// What a manager of this crate has been told, as long as the connection stands: see [`RESERVE_SEGMENT`].
+#[derive(Debug)]
+struct Reserved {
+    peer: Arc<Peer>,
+    stream: Stream,
+}
+
+impl Claimed for Reserved {
+    fn named(self: Box<Self>) -> Result<()> {
+        self.peer.check_open(&self.stream)?;
+        // If it ends right now, it looks itself.
+        let _ = self.stream.write(&[0]);
+        Ok(())
     }
+}
 
-    fn after(&self, name: &str) -> Result<()> {
-        if self.is_ours {
-            return Ok(());
-        }
-        self.peer.call(&Request::TrackSegment(name.to_owned())).map(drop)
+/// What a manager of Python's is to be told.
+#[derive(Debug)]
+struct Told {
+    peer: Arc<Peer>,
+    name: String,
+}
+
+impl Claimed for Told {
+    fn named(self: Box<Self>) -> Result<()> {
+        self.peer.call(&Request::TrackSegment(self.name)).map(drop)
     }
 }

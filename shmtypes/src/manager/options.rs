@@ -18,6 +18,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The key goes to the manager in one message.
+const LONGEST_KEY: usize = 32 << 10;
+
 /// How long a manager is waited for.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -134,6 +137,10 @@ impl ManagerOptions {
     /// As there; [`ErrorKind::ManagerDidNotStart`] also for an address that is taken.
     pub fn start(&self) -> Result<SharedMemoryManager> {
         let key = self.key()?;
+        if key.as_bytes().len() > LONGEST_KEY {
+            let reason = format!("a manager is started with a key of up to {LONGEST_KEY} bytes");
+            return Err(Error::new(ErrorKind::InvalidOptions { reason }));
+        }
         let (process, address) = process::start(self, &key)?;
         let peer = self.peer(address, key);
         Ok(SharedMemoryManager::new(peer, self.directory.clone(), true, Some(process)))

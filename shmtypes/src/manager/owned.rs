@@ -1,6 +1,6 @@
 //! What a manager owns, and the requests about it.
 
-use super::registry::{Place, Registry};
+use super::registry::{Place, Registry, part_name};
 use crate::compat::name::PosixName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Detached;
@@ -10,14 +10,25 @@ use crate::sys::{self, Directory, FileId};
 use shmtypes_compat::manager::{Object, Reply, Request};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
-/// How a manager of this crate answers `dummy`, which every client sends first and to which Python's gives None: whoever
-/// gets this text may ask for more than Python's manager knows.
+/// How a manager of this crate answers `dummy`, which every client sends first and to which Python's gives None: with this text and its
+/// directory. Whoever gets it may ask for more than Python's manager knows.
 pub(super) const GREETING: &str = "shmtypes 1";
 
 /// Owns a name before it exists: `(name, device, inode)`. A client that is killed after it has given a block its name, and
 /// before it has told its manager, would leave the block to nobody.
+///
+/// The client keeps its connection until the block has its name, and says so by a byte. When it closes it without, because it died,
+/// the manager looks whether the block is there, and forgets it if not. A manager that will not own it closes the connection first: the client looks for that once it has
+/// given the block its name, and takes the name back.
 pub(super) const RESERVE_SEGMENT: &str = "reserve_segment";
+
+/// How many names that others keep locked are waited for at the end; what is behind them is left to `reap`.
+const MOST_BUSY: usize = 8;
+
+/// Mappings that are left for everything but segments that are owned, of which each has one.
+const OTHER_MAPPINGS: usize = 4096;
 
 const TRACEBACK: &str = "Traceback (most recent call last):\n";
 
@@ -31,6 +42,12 @@ pub(super) struct Owned {
     /// File names in the order in which they came, for `list_segments`.
     order: BTreeMap<u64, String>,
     next: u64,
+    /// Where its files are.
+    device: u64,
+    /// How many segments it may stay attached to.
+    most_segments: usize,
+    segments: usize,
+    released: bool,
 }
 
 #[derive(Debug)]
@@ -38,24 +55,29 @@ struct Thing {
     id: FileId,
     order: u64,
     place: Place,
-    /// Keeps a segment from ending with its last process. `None` for what was reserved and not looked at yet.
+    /// Keeps a segment from ending with its last process. `None` for what was reserved.
     hold: Option<Hold>,
+    /// Whether it is reserved, and its client has not closed the connection.
+    is_pending: bool,
 }
 
 /// What a request came to.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) reply: Reply,
-    /// Whether the manager is to end.
-    pub(super) ends: bool,
     /// Whether it failed because this process may have no more descriptors.
     pub(super) lacks_descriptors: bool,
+    /// What was reserved, until the client closes its connection.
+    pub(super) reserved: Option<String>,
 }
 
 impl Owned {
     pub(super) fn new(directory: Directory) -> Result<Self> {
         let registry = Registry::new(directory.clone())?;
-        Ok(Self { directory, registry, things: HashMap::new(), order: BTreeMap::new(), next: 0 })
+        let device = Directory::status(&directory.join(&part_name(registry.name(), 0)))?.id.device;
+        let (things, order) = (HashMap::new(), BTreeMap::new());
+        let most_segments = sys::most_mappings().saturating_sub(OTHER_MAPPINGS);
+        Ok(Self { directory, registry, things, order, next: 0, device, most_segments, segments: 0, released: false })
     }
 
     pub(super) fn registry(&mut self) -> &mut Registry {
@@ -67,10 +89,13 @@ impl Owned {
         let answer = |result: Result<()>, name: &str| Outcome {
             lacks_descriptors: result.as_ref().is_err_and(|error| *error.kind() == ErrorKind::TooManyFiles),
             reply: result.map_or_else(|error| traceback(&error, name), |()| Reply::none()),
-            ends: false,
+            reserved: None,
         };
         let reply = match request {
-            Request::Dummy => Reply::Return(Object::Str(GREETING.to_owned())),
+            Request::Dummy => Reply::Return(Object::Tuple(vec![
+                Object::Str(GREETING.to_owned()),
+                Object::Bytes(self.directory.path().as_os_str().as_bytes().to_vec()),
+            ])),
             Request::TrackSegment(name) => return answer(self.track(name), name),
             Request::ReleaseSegment(name) => match self.release(name) {
                 Err(error) if *error.kind() == ErrorKind::NotFound => {
@@ -81,17 +106,36 @@ impl Owned {
             Request::ListSegments => Reply::names(self.order.values()),
             Request::NumberOfObjects => Reply::Return(Object::Int(self.things.len() as i64)),
             Request::DebugInfo => Reply::Return(Object::Str(self.describe())),
-            Request::Shutdown => return Outcome { ends: true, ..answer(self.release_all(), "") },
             Request::Other { method, args } if method == RESERVE_SEGMENT => match &args[..] {
                 [Object::Str(name), Object::Int(device), Object::Int(inode)] => {
                     let id = FileId { device: device.cast_unsigned(), inode: inode.cast_unsigned() };
-                    return answer(self.reserve(name, id), name);
+                    let (reserved, result) = match self.reserve(name, id) {
+                        Ok(name) => (Some(name), Ok(())),
+                        Err(error) => (None, Err(error)),
+                    };
+                    return Outcome { reserved, ..answer(result, name) };
                 }
                 _ => Reply::traceback("TypeError: reserve_segment takes a name, a device and an inode number"),
             },
             request => Reply::unrecognized(request.method()),
         };
-        Outcome { reply, ends: false, lacks_descriptors: false }
+        Outcome { reply, lacks_descriptors: false, reserved: None }
+    }
+
+    /// The client that had reserved a name has given it to its block.
+    pub(super) fn confirm(&mut self, name: &str) {
+        if let Some(thing) = self.things.get_mut(name) {
+            thing.is_pending = false;
+        }
+    }
+
+    /// A client that had reserved a name has closed its connection, or it was closed for it: if the block is there, it is owned for good.
+    pub(super) fn settle(&mut self, name: &str) {
+        let Some(thing) = self.things.get_mut(name).filter(|thing| thing.is_pending) else { return };
+        match Directory::status(&self.directory.join(name)) {
+            Ok(status) if status.id == thing.id => thing.is_pending = false,
+            _ => self.forget(name),
+        }
     }
 
     /// Takes over what stands under the name; what it owns already stays as it is.
@@ -104,7 +148,6 @@ impl Owned {
         let hold = Hold::new(&self.directory, &path)?;
         if let Some(thing) = self.things.get_mut(&name) {
             if thing.id == hold.id {
-                thing.hold = Some(hold);
                 return Ok(());
             }
             // What had the name is gone; somebody else removed it.
@@ -115,15 +158,24 @@ impl Owned {
             let (owner, trusted) = (hold.owner, user);
             return Err(Error::new(ErrorKind::Untrusted { owner, trusted }));
         }
+        if hold.is_segment() && self.segments >= self.most_segments {
+            return Err(Error::new(ErrorKind::NoAddressSpace { needed: 1 }));
+        }
         self.own(name, hold.id, Some(hold))
     }
 
-    fn reserve(&mut self, name: &str, id: FileId) -> Result<()> {
+    /// Returns the name in the directory.
+    fn reserve(&mut self, name: &str, id: FileId) -> Result<String> {
         let name = file_name(name)?;
+        if id.device != self.device {
+            let reason = "the client's directory of segments is on another file system than the manager's".to_owned();
+            return Err(Error::new(ErrorKind::InvalidOptions { reason }));
+        }
         if self.things.contains_key(&name) || self.registry.is_part(&name) {
             return Err(Error::new(ErrorKind::AlreadyExists { owner: None }));
         }
-        self.own(name, id, None)
+        self.own(name.clone(), id, None)?;
+        Ok(name)
     }
 
     fn own(&mut self, name: String, id: FileId, hold: Option<Hold>) -> Result<()> {
@@ -131,13 +183,16 @@ impl Owned {
         let order = self.next;
         self.next += 1;
         self.order.insert(order, name.clone());
-        self.things.insert(name, Thing { id, order, place, hold });
+        self.segments += usize::from(hold.as_ref().is_some_and(Hold::is_segment));
+        let is_pending = hold.is_none();
+        self.things.insert(name, Thing { id, order, place, hold, is_pending });
         Ok(())
     }
 
     fn forget(&mut self, name: &str) {
         if let Some(thing) = self.things.remove(name) {
             self.order.remove(&thing.order);
+            self.segments -= usize::from(thing.hold.as_ref().is_some_and(Hold::is_segment));
             self.registry.remove(thing.place);
         }
     }
@@ -146,6 +201,10 @@ impl Owned {
     fn release(&mut self, name: &str) -> Result<()> {
         let name = file_name(name)?;
         let Some(thing) = self.things.get(&name) else { return Err(Error::new(ErrorKind::NotFound)) };
+        if thing.is_pending {
+            // Its client would go on to make it.
+            return Err(Error::new(ErrorKind::Busy));
+        }
         let path = self.directory.join(&name);
         let removed = match &thing.hold {
             Some(hold) if hold.is_segment() => remove_claimed(&path, thing.id),
@@ -161,16 +220,26 @@ impl Owned {
         }
     }
 
-    /// Removes all that it owns and is still there, past what cannot be removed.
+    /// Removes all that it owns and is still there, past what cannot be removed. No client may be about to make what it has reserved:
+    /// their connections are closed.
     ///
     /// # Errors
-    /// The first one; everything else is gone.
+    /// The first one; everything else is gone, but for what is behind a number of names that somebody keeps locked.
     pub(super) fn release_all(&mut self) -> Result<()> {
+        self.released = true;
         let names: Vec<String> = self.order.values().cloned().collect();
-        let mut first = Ok(());
+        let (mut first, mut busy) = (Ok(()), 0);
         for name in names {
+            self.settle(&name);
+            if !self.things.contains_key(&name) {
+                continue;
+            }
             let released = self.release(&name).map_err(|error| error.on(&name));
+            busy += usize::from(released.as_ref().is_err_and(|error| *error.kind() == ErrorKind::Busy));
             first = first.and(released);
+            if busy == MOST_BUSY {
+                break;
+            }
         }
         first
     }
@@ -193,9 +262,16 @@ impl Owned {
 /// What ends without having been asked to, by a panic, releases everything all the same.
 impl Drop for Owned {
     fn drop(&mut self) {
-        // What cannot be removed stays in the registry, for `reap`.
-        let _ = self.release_all();
+        if !self.released {
+            // What cannot be removed stays in the registry, for `reap`.
+            let _ = self.release_all();
+        }
     }
+}
+
+/// What is answered to whoever asked for the end.
+pub(super) fn farewell(released: &Result<()>) -> Reply {
+    released.as_ref().map_or_else(|error| traceback(error, ""), |()| Reply::none())
 }
 
 /// The name in the directory that a client means: Python's rules, by which no name leads out of it.

@@ -123,6 +123,6 @@ pub(super) fn is_part_of(registry: &str, name: &str) -> bool {
 }
 
 /// The name of one of a manager's registries.
-fn part_name(name: &str, part: usize) -> String {
+pub(super) fn part_name(name: &str, part: usize) -> String {
     format!("{name}-{part}")
 }

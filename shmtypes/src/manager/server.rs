@@ -10,7 +10,7 @@
 //!    clients: a request whose file cannot be opened would be refused to somebody who has proved the key.
 //! 3. One request for each connection, as in Python; it is done at once, and takes a few system calls.
 
-use super::owned::Owned;
+use super::owned::{Owned, farewell};
 use super::socket::{Listener, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
@@ -45,6 +45,10 @@ struct Client {
     stream: Stream,
     connection: ServerConnection,
     deadline: Instant,
+    /// What it has reserved, until the connection is closed.
+    reserved: Option<String>,
+    /// Whether it has asked for the end.
+    ends: bool,
 }
 
 /// What becomes of a client after its turn.
@@ -86,25 +90,36 @@ impl Server<'_> {
             if ready.ends {
                 break;
             }
-            let mut ended = false;
             let now = Instant::now();
             let mut turns = ready.clients.into_iter();
+            let mut settling = Vec::new();
             clients.retain_mut(|client| {
                 let is_ready = turns.next().unwrap_or_default();
-                let after = if is_ready { self.turn(client, &mut ended) } else { After::Stays };
-                after == After::Stays && client.deadline > now
+                let after = if is_ready { self.turn(client) } else { After::Stays };
+                let stays = after == After::Stays && client.deadline > now;
+                if !stays {
+                    settling.extend(client.reserved.take());
+                }
+                stays
             });
-            if ended {
+            // Now that their connections are closed.
+            settling.iter().for_each(|name| self.owned.settle(name));
+            if clients.iter().any(|client| client.ends) {
                 break;
             }
             if ready.listener && self.accept(&mut clients)? == Accepted::NoRoom {
                 paused_until = Some(Instant::now() + PAUSE);
             }
         }
-        // Removing takes a descriptor, which strangers may have.
-        drop(clients);
+        // Removing takes a descriptor, which strangers may have; and whoever is about to make what it has reserved is told not to.
+        clients.retain(|client| client.ends);
         self.spare.clear();
-        self.owned.release_all()
+        let released = self.owned.release_all();
+        for mut client in clients {
+            reply(&mut client, &farewell(&released));
+            write(&mut client);
+        }
+        released
     }
 
     fn wait(&self, clients: &[Client], listens: bool, timeout: PollTimeout) -> Result<Ready> {
@@ -130,10 +145,11 @@ impl Server<'_> {
         })
     }
 
-    /// Takes a client that is waiting. Of those behind it, `poll` tells again.
+    /// Takes clients that are waiting. Of those behind them, `poll` tells again.
     fn accept(&mut self, clients: &mut Vec<Client>) -> Result<Accepted> {
         self.lay_by(clients);
-        loop {
+        // One at a time as long as there are few; where `poll` looks at many, some of them for each time.
+        for _ in 0..=clients.len() / 64 {
             match self.listener.accept() {
                 Ok(stream) => {
                     if clients.len() >= MOST_CLIENTS && !evict(clients) {
@@ -141,12 +157,17 @@ impl Server<'_> {
                         return Ok(Accepted::All);
                     }
                     let connection = ServerConnection::new(self.key, nonce()?, self.options);
-                    let mut client = Client { stream, connection, deadline: Instant::now() + HANDSHAKE_PATIENCE };
+                    let mut client = Client {
+                        stream,
+                        connection,
+                        deadline: Instant::now() + HANDSHAKE_PATIENCE,
+                        reserved: None,
+                        ends: false,
+                    };
                     // The challenge fits the socket's buffer, so that the client need not wait for the next round.
                     if write(&mut client) == After::Stays {
                         clients.push(client);
                     }
-                    return Ok(Accepted::All);
                 }
                 Err(error) => match error.raw_os_error().map(Errno::from_raw) {
                     Some(Errno::EAGAIN) => return Ok(Accepted::All),
@@ -174,6 +195,7 @@ impl Server<'_> {
                 },
             }
         }
+        Ok(Accepted::All)
     }
 
     /// Lays descriptors by, if need be those of strangers.
@@ -187,7 +209,7 @@ impl Server<'_> {
         }
     }
 
-    fn turn(&mut self, client: &mut Client, ended: &mut bool) -> After {
+    fn turn(&mut self, client: &mut Client) -> After {
         if !client.connection.pending_output().is_empty() {
             return write(client);
         }
@@ -201,6 +223,10 @@ impl Server<'_> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return After::Goes,
             };
+            if let Some(name) = client.reserved.take() {
+                self.owned.confirm(&name);
+                return After::Goes;
+            }
             taken += count;
             let was_authenticated = client.connection.is_authenticated();
             let received = client.connection.receive(&buffer[..count]);
@@ -208,8 +234,14 @@ impl Server<'_> {
                 client.deadline = Instant::now() + CLIENT_PATIENCE;
             }
             // After an error, what there is to say of it is pending.
-            if let Ok(Some(request)) = received {
-                *ended |= self.answer(client, &request);
+            match received {
+                // Answered when everything is gone.
+                Ok(Some(Request::Shutdown)) => {
+                    client.ends = true;
+                    return After::Stays;
+                }
+                Ok(Some(request)) => self.answer(client, &request),
+                _ => {}
             }
             // Also where nothing is pending.
             let after = write(client);
@@ -221,21 +253,24 @@ impl Server<'_> {
         After::Stays
     }
 
-    /// Whether the manager is to end.
-    fn answer(&mut self, client: &mut Client, request: &Request) -> bool {
+    fn answer(&mut self, client: &mut Client, request: &Request) {
         let mut outcome = self.owned.handle(request);
         if outcome.lacks_descriptors {
             // It has done nothing yet.
             self.spare.clear();
             outcome = self.owned.handle(request);
         }
-        if let Err(error) = client.connection.reply(&outcome.reply) {
-            // Such as a list of more names than a message can have.
-            let text = format!("multiprocessing.managers.RemoteError: the answer cannot be sent: {error}");
-            let told = client.connection.reply(&Reply::traceback(text));
-            debug_assert!(told.is_ok(), "{told:?}");
-        }
-        outcome.ends
+        client.reserved = outcome.reserved;
+        reply(client, &outcome.reply);
+    }
+}
+
+fn reply(client: &mut Client, reply: &Reply) {
+    if let Err(error) = client.connection.reply(reply) {
+        // Such as a list of more names than a message can have.
+        let text = format!("multiprocessing.managers.RemoteError: the answer cannot be sent: {error}");
+        let told = client.connection.reply(&Reply::traceback(text));
+        debug_assert!(told.is_ok(), "{told:?}");
     }
 }
 
@@ -263,7 +298,7 @@ fn write(client: &mut Client) -> After {
             Err(_) => return After::Goes,
         }
     }
-    if client.connection.is_closing() { After::Goes } else { After::Stays }
+    if client.connection.is_closing() && client.reserved.is_none() { After::Goes } else { After::Stays }
 }
 
 /// Drops the client that has waited longest without proving the key, if there is one.

@@ -1,9 +1,10 @@
 //! Keeping a segment alive without looking into it: the life lock, and nothing else.
 
 use super::attach::enter;
-use super::header::MAGIC;
+use super::header::{Container, Header, MAGIC};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{Access, Directory, File, FileId, Map};
+use core::mem::offset_of;
 use nix::errno::Errno;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -44,6 +45,12 @@ impl Hold {
             super::attach::check_kind(&status)?;
             if file.read_at(&mut magic, 0)? < MAGIC.len() || magic != MAGIC {
                 return Ok(Self { id: status.id, owner: status.owner, kept: None });
+            }
+            let mut container = [0; 4];
+            file.read_at(&mut container, offset_of!(Header, container) as u64)?;
+            if Container::from_number(u32::from_ne_bytes(container)) == Container::Registry {
+                let operation = "take over a manager's registry";
+                return Err(Error::new(ErrorKind::PermissionDenied { operation }));
             }
             if let Some((status, rung)) = enter(&file)? {
                 let kept = if rung.keeps_descriptor() {

@@ -6,6 +6,7 @@ use proptest::test_runner::{Config, TestRunner};
 use shmtypes::compat::manager::{AuthKey, ClientConnection, ConnectionError, Object, Options, Reply, Request, frame};
 use shmtypes::manager::{Address, SharedMemoryManager};
 use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -333,4 +334,52 @@ fn clients_that_fall_silent_before_they_have_proved_the_key_are_dropped() {
     }
     patient.write_all(&framed(&Request::ListSegments.encode().unwrap())).unwrap();
     assert!(!rest(patient).is_empty());
+}
+
+/// Reserves a name for a block that is not there yet, and keeps the connection.
+fn reserve(manager: &SharedMemoryManager, world: &World, name: &str) -> UnixStream {
+    let file = world.folder.file("unnamed");
+    std::fs::write(&file, "x").unwrap();
+    let status = std::fs::metadata(&file).unwrap();
+    let numbers = [status.dev(), status.ino()].map(|number| Object::Int(number.cast_signed()));
+    let args = [Object::Str(name.to_owned())].into_iter().chain(numbers).collect();
+    let (mut socket, mut connection) = (connect(manager), connection(manager));
+    connection.request(&Request::Other { method: "reserve_segment".to_owned(), args }).unwrap();
+    loop {
+        flush(&mut socket, &mut connection);
+        if let Some(reply) = receive(&mut socket, &mut connection).unwrap() {
+            assert_eq!(reply, Reply::none());
+            return socket;
+        }
+    }
+}
+
+#[test]
+fn what_a_dead_client_has_reserved_is_owned_if_it_is_there_and_else_forgotten() {
+    let world = World::new();
+    let manager = world.start();
+    drop(reserve(&manager, &world, "never"));
+    super::until("it is forgotten", || manager.segments().unwrap().is_empty());
+    let socket = reserve(&manager, &world, "there");
+    assert!(manager.release("there").is_err(), "its client would go on to make it");
+    std::fs::rename(world.folder.file("unnamed"), world.folder.file("there")).unwrap();
+    drop(socket);
+    super::until("it is settled", || manager.release("there").is_ok());
+    assert!(!world.exists("there"));
+}
+
+#[test]
+fn a_manager_that_ends_closes_the_connections_of_those_who_have_reserved_before_it_removes() {
+    let world = World::new();
+    let manager = world.start();
+    let mut made = reserve(&manager, &world, "made");
+    std::fs::rename(world.folder.file("unnamed"), world.folder.file("made")).unwrap();
+    let mut late = reserve(&manager, &world, "late");
+    manager.shutdown().unwrap();
+    assert!(!world.exists("made"));
+    // So that whoever comes too late knows, and takes the name back.
+    for socket in [&mut made, &mut late] {
+        assert_eq!(socket.read(&mut [0]).unwrap(), 0);
+    }
+    std::fs::remove_file(world.folder.file("unnamed")).unwrap();
 }

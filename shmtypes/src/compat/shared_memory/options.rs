@@ -34,13 +34,13 @@ pub struct SharedMemoryOptions {
 /// Whoever is to own new blocks.
 pub(crate) trait Claimant: Send + Sync {
     /// Before the block gets its name.
-    fn before(&self, name: &str, id: FileId) -> Result<()>;
+    fn claim(&self, name: &str, id: FileId) -> Result<Box<dyn Claimed>>;
+}
 
-    /// The block has not got its name.
-    fn failed(&self, name: &str);
-
+/// A block that somebody is about to own. Dropped, it does not come.
+pub(crate) trait Claimed {
     /// The block has its name. If this fails, the block loses it.
-    fn after(&self, name: &str) -> Result<()>;
+    fn named(self: Box<Self>) -> Result<()>;
 }
 
 /// Hands new blocks over to their owner.
@@ -154,7 +154,7 @@ impl SharedMemoryOptions {
         let Some(Claim(claimant)) = &self.claim else { return self.publish_plain(file, map, given, size) };
         // The owner is told the name first, so that a fresh one is not found by trying to publish.
         let mut attempts = 0;
-        let (name, text) = loop {
+        let (name, claimed) = loop {
             let name = match &given {
                 Some(name) => name.clone(),
                 None => block_name(fresh_name()?.as_str())?,
@@ -162,9 +162,10 @@ impl SharedMemoryOptions {
             let text = name.python_name().to_owned();
             let is_free = Directory::status(&self.segment.directory.join(name.file_name())).is_err();
             attempts += 1;
-            match claimant.before(&text, file.id()) {
-                Ok(()) if is_free || given.is_some() => break (name, text),
-                Ok(()) => claimant.failed(&text),
+            match claimant.claim(&text, file.id()) {
+                Ok(claimed) if is_free || given.is_some() => break (name, claimed),
+                // Lets go of it.
+                Ok(_) => {}
                 Err(error) if given.is_none() && matches!(error.kind(), ErrorKind::AlreadyExists { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -172,8 +173,8 @@ impl SharedMemoryOptions {
                 return Err(Error::new(ErrorKind::AlreadyExists { owner: None }));
             }
         };
-        let block = self.publish_plain(file, map, Some(name), size).inspect_err(|_| claimant.failed(&text))?;
-        match claimant.after(&text) {
+        let block = self.publish_plain(file, map, Some(name), size)?;
+        match claimed.named() {
             Ok(()) => Ok(block),
             Err(error) => {
                 // It is nobody's. If it cannot be removed, what went wrong first is what counts.

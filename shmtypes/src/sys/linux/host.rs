@@ -28,6 +28,12 @@ pub(crate) fn realtime_nanoseconds() -> u64 {
     since.as_nanos() as u64
 }
 
+/// How many mappings a process may have (proc_sys_vm(5), `max_map_count`), or what that is by default.
+pub(crate) fn most_mappings() -> usize {
+    let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
+    text.trim().parse().unwrap_or(65530)
+}
+
 /// How much memory this machine has, swap included.
 pub(crate) fn memory_bytes() -> u64 {
     nix::sys::sysinfo::sysinfo().map_or(u64::MAX, |info| info.ram_total().saturating_add(info.swap_total()))

@@ -16,8 +16,8 @@ pub(crate) use file::{File, Refusal};
 pub(crate) use fork::{Anchor, WipedPage};
 pub(crate) use gate::while_forks_wait;
 pub(crate) use host::{
-    boot_id, effective_user, fill_random, has_borrowed_rights, memory_bytes, overflow_user, process_id, process_start,
-    random, realtime_nanoseconds, unique,
+    boot_id, effective_user, fill_random, has_borrowed_rights, memory_bytes, most_mappings, overflow_user, process_id,
+    process_start, random, realtime_nanoseconds, unique,
 };
 pub(crate) use map::Map;
 pub(crate) use process::{Patience, own_process, receive_with_descriptor, send, send_with_descriptor, try_receive};

@@ -142,7 +142,8 @@ fn attach_on_and_on(folder: &str, name: &str) {
                 attached += 1;
                 half_made += u64::from(!is_complete(&array));
             }
-            Err(error) if *error.kind() == ErrorKind::NotFound => {}
+            // On a busy machine a remover may be without a processor for longer than is waited for it.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Busy) => {}
             Err(error) => panic!("{error}"),
         }
     }
