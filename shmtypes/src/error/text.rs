@@ -1,7 +1,8 @@
 //! What errors say.
 
-use super::ErrorKind;
+use super::{Error, ErrorKind};
 use core::fmt;
+use shmtypes_compat::list::ListError;
 
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,4 +116,92 @@ fn holder(f: &mut fmt::Formatter<'_>, slot: u32, pid: u32, is_own: bool) -> fmt:
         f.write_str("this process (another thread, another handle, or an earlier guard), ")?;
     }
     write!(f, "slot {slot} (process {pid})")
+}
+
+/// What to do.
+impl Error {
+    /// What to do about it, where there is something to say.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        use ErrorKind as K;
+        if self.0.hint.is_some() {
+            return self.0.hint;
+        }
+        Some(match self.0.kind {
+            K::InvalidName { .. } => "use 1 to 200 of the characters A-Z a-z 0-9 . _ - and no leading dot or slash",
+            K::NotFound => "has its creator started, and does it use the same name and directory?",
+            K::AlreadyExists { .. } => {
+                "choose another name, or, if it is a segment, attach with `open` or `open_or_create`, or remove it with \
+                 `reap_named`"
+            }
+            K::InUse => "let the attached processes end, or take the name away from under them with `unlink`",
+            K::Busy => {
+                "try again; a process that is stopped inside a removal, holds its lock on purpose, or never stops changing \
+                 what is read, is in the way"
+            }
+            K::TimedOut { .. } => "give it more time, or look whether the process that should bring it about is alive",
+            K::NeedsLock => "open it as a `LockedArray`",
+            K::NotLocked => "open it as a `ShmArray`; to create it with a lock, say `ShmArray::options().locked()`",
+            K::OwnerDied | K::Poisoned => {
+                "repair it: the error of `lock` or `write` has the guard, whose `recover` says that all is well"
+            }
+            K::LockTimedOut { is_own: true, .. } | K::LockHeld { is_own: true, .. } => {
+                "drop the guard that this thread or another one has; a lock cannot be taken twice, and none for reading be made one for \
+                 writing"
+            }
+            K::LockTimedOut { .. } | K::LockHeld { .. } => {
+                "is that process stopped, or does it hold the lock for long? Nothing is taken from a live one"
+            }
+            K::SlotsExhausted { .. } => {
+                "create it with more slots, or let some attachments end: clones of a handle share one, and `open_read_only` \
+                 needs none"
+            }
+            K::Full { capacity: 0 } => "create it with a greater capacity: containers do not grow",
+            K::Full { .. } => "truncate it, or create it with a greater capacity: containers do not grow",
+            K::CapacityMismatch { .. } => "attach with `open`, which takes any capacity, or use another name",
+            K::LengthMismatch { .. } => "attach with `open`, which takes any number of values, or use another name",
+            K::WouldDeadlock => "use the appender that this thread has, or drop it first",
+            K::LeaseLost => "take an appender of this process's own; a parent's does nothing for its forked child",
+            K::Unnamed => "named segments keep no descriptor; create it with `unnamed()` to share it by descriptor",
+            K::NotASegment { .. } => "another program uses this name; choose another one",
+            K::HardLinked { .. } => "remove the second name of the file",
+            K::Untrusted { .. } => "if that user is meant to own the segment, say so with `.trust(Trust::Uid(uid))`",
+            K::UnknownFormat { .. } | K::UnknownFeatures { .. } => "update this program's shmtypes",
+            K::Corrupt { .. } | K::Truncated { .. } | K::Sparse { .. } => {
+                "a process damaged the file; remove it with `unlink` and create it anew"
+            }
+            K::TooLarge { .. } => "raise the limit with `.max_bytes(n)` if this size is right",
+            K::WrongContainer { .. } | K::LayoutMismatch { .. } => {
+                "build both programs from one definition, or use another name"
+            }
+            K::Strided { .. } => "the segment's type has further fields: use `get`, `set`, `at` or `iter`",
+            K::InvalidValue { .. } => "a peer wrote bytes that its type does not allow",
+            K::ManagerNotInitialised => {
+                "call `shmtypes::manager::init()` first in `main`, or name a program that does with `.program(…)`"
+            }
+            K::ManagerUnreachable { .. } => "is it running, and is this its address?",
+            K::AuthenticationFailed { .. } => {
+                "use the manager's key; a Python manager must be given one, its own default is private to its processes"
+            }
+            K::NoDirectory { .. } => "mount a tmpfs there, or name another directory with `.dir(path)`",
+            K::NoSpace { .. } => {
+                "remove unused segments (`shmtypes::reap`), or enlarge /dev/shm: \
+                 `mount -o remount,size=…`, `docker run --shm-size=…`"
+            }
+            K::NoInodes => "remove unused files, or mount the file system with a larger nr_inodes",
+            K::FileSizeLimit { .. } => "raise it with `ulimit -f`",
+            K::NoAddressSpace { .. } => "raise `ulimit -v` or vm.max_map_count",
+            K::TooManyFiles => "raise `ulimit -n`; attached segments without locks keep none open",
+            K::PermissionDenied { operation } if operation.contains("read-only file system") => {
+                "mount it writable, or name another directory with `.dir(path)`; `open_read_only` works there"
+            }
+            K::PermissionDenied { .. } => {
+                "check the owner and mode of the segment; `open_read_only` needs only read access"
+            }
+            K::List(ListError::Unfinished) => {
+                "try again; if its maker is gone, remove the name: `SharedMemory::open(name)?.unlink()`"
+            }
+            _ => return None,
+        })
+    }
 }
