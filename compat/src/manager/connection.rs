@@ -420,7 +420,7 @@ impl ClientConnection {
     ///
     /// let mut client = ClientConnection::new(&AuthKey::new(b"sekrit"), [7; 40], Options::default());
     /// client.receive(b"\0\0\0\x1f#CHALLENGE#twenty random bytes.")?;
-    /// client.advance_output(20);
+    /// client.advance_output(client.pending_output().len());
     /// assert!(client.pending_output().is_empty());
     /// # Ok::<(), shmtypes_compat::manager::ConnectionError>(())
     /// ```
