@@ -40,6 +40,12 @@ impl Identity {
         NonZeroU64::new(bits & MASK).map(Self)
     }
 
+    /// The same for bits that hold an identity and no flags, or name nobody.
+    #[inline(always)]
+    pub(super) fn from_exact_bits(bits: u64) -> Option<Self> {
+        if bits & SLOT_MASK == 0 { None } else { NonZeroU64::new(bits).map(Self) }
+    }
+
     pub(crate) fn slot(self) -> u32 {
         (self.0.get() & SLOT_MASK) as u32 - 1
     }

@@ -119,6 +119,12 @@ impl Participant {
         self.record.identity()
     }
 
+    /// Whether this process is the one with this identity.
+    #[inline(always)]
+    pub(crate) fn is(&self, identity: Identity) -> bool {
+        self.record.is(identity)
+    }
+
     /// Who this process is. A forked child takes a slot of its own the first time it asks.
     ///
     /// A lock word must get the identity by a release store, so that who reads it there finds the generation in the table.
@@ -232,7 +238,7 @@ impl Participant {
     /// # Errors
     /// If the kernel cannot be asked.
     pub(crate) fn is_dead(&self, holder: Identity) -> Result<bool> {
-        if self.identity() == Some(holder) {
+        if self.is(holder) {
             return Ok(false);
         }
         // Pairs with the release store of the identity into the lock word that it was read from: the holder counted up
@@ -271,7 +277,7 @@ impl Participant {
     /// Whether that is this process: this attachment of it, or another one. For people, as what it looks at is a peer's word.
     pub(crate) fn is_own(&self, holder: Identity) -> bool {
         let pid = sys::process_id();
-        self.identity() == Some(holder) || self.table.is_of(holder, pid, sys::process_start(pid))
+        self.is(holder) || self.table.is_of(holder, pid, sys::process_start(pid))
     }
 
     /// Says of which segment the errors are: known only after the slot is taken.

@@ -92,7 +92,14 @@ impl Record {
     pub(super) fn identity(&self) -> Option<Identity> {
         // Pairs with the release in `complete`: another thread may have registered, whose count in the shared table must
         // come before this thread's store into a lock word.
-        Identity::from_bits(self.fields().identity.load(Ordering::Acquire))
+        Identity::from_exact_bits(self.fields().identity.load(Ordering::Acquire))
+    }
+
+    /// Whether this process is the one with this identity.
+    #[inline(always)]
+    pub(super) fn is(&self, identity: Identity) -> bool {
+        // Acquire: as in `identity`.
+        self.fields().identity.load(Ordering::Acquire) == identity.to_bits()
     }
 
     /// Remembers that this thread has the segment's lease.

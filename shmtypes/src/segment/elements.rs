@@ -237,7 +237,7 @@ impl<T: ShmLayout, M: AccessMode> Elements<T, M> {
     #[inline(always)]
     pub(crate) fn check_holder(&self) -> Result<()> {
         match (self.holder, self.participant()) {
-            (Some(holder), Some(participant)) if participant.identity() != Some(holder) => Err(self.not_the_child_s()),
+            (Some(holder), Some(participant)) if !participant.is(holder) => Err(self.not_the_child_s()),
             _ => Ok(()),
         }
     }

@@ -36,7 +36,7 @@ impl<'a, M: Writable> Lease<'a, M> {
         let found = if exclusive::try_take(word, holder) {
             Found::Whole
         } else {
-            let mut waiting = waiting.unwrap_or(Waiting::AtMost(participant.lock_timeout()));
+            let mut waiting = waiting.unwrap_or(Waiting::as_the_segment_says(participant));
             if !matches!(waiting, Waiting::Not) {
                 refuse_to_wait_for_itself(word, participant, holder)?;
             }
@@ -56,7 +56,7 @@ impl<'a, M: Writable> Lease<'a, M> {
     /// Whether this is the process that took the lease, and not a forked child of it.
     #[inline(always)]
     pub(crate) fn is_own(&self) -> bool {
-        self.participant.identity() == Some(self.holder)
+        self.participant.is(self.holder)
     }
 
     /// The same, at the price of a load, for loops.

@@ -9,7 +9,7 @@ use super::lock::word::{Found, POISONED, Wake};
 use super::{Deadline, InSegment, LockGuard};
 use crate::error::{Error, Result};
 use crate::layout::{AccessMode, Guard, ReadWrite, Schema, ShmLayout, ShmRef, ShmValue, ShmView, ShmZero, Writable};
-use crate::participants::Participant;
+use crate::participants::{Identity, Participant};
 use core::fmt;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -123,8 +123,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmMutex<T>, M> {
     where
         M: Writable,
     {
-        let timeout = self.participant().and_then(|participant| participant.lock_timeout());
-        self.take(Waiting::AtMost(timeout))
+        self.take(Waiting::as_the_segment_says)
     }
 
     /// Takes the lock if nobody holds it, or if its holder is dead.
@@ -136,7 +135,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmMutex<T>, M> {
     where
         M: Writable,
     {
-        self.take(Waiting::Not)
+        self.take(|_| Waiting::Not)
     }
 
     /// Takes the lock, and waits for it until a deadline.
@@ -148,22 +147,31 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmMutex<T>, M> {
     where
         M: Writable,
     {
-        self.take(Waiting::Until(deadline.into()))
+        self.take(|_| Waiting::Until(deadline.into()))
     }
 
+    /// The way to a free lock is one of its own, so that the compiler can keep the guard out of memory.
     #[inline(always)]
-    fn take(self, waiting: Waiting) -> LockResult<MutexGuard<'a, T, M>>
+    fn take(self, waiting: impl FnOnce(&Participant) -> Waiting) -> LockResult<MutexGuard<'a, T, M>>
     where
         M: Writable,
     {
         let (participant, me) = hold::participant(self.participant())?;
-        let found = if exclusive::try_take(self.word(), me) {
-            Found::Whole
-        } else {
-            let mut patience = waiting;
-            exclusive::take(self.word(), me, participant, &mut patience)
-                .map_err(|refusal| LockError::refused(refusal, participant, waiting))?
-        };
+        if exclusive::try_take(self.word(), me) {
+            participant.check_whole()?;
+            return Ok(MutexGuard { mutex: self, hold: Hold::new(me, Found::Whole) });
+        }
+        self.take_slowly(participant, me, waiting(participant))
+    }
+
+    #[cold]
+    fn take_slowly(self, participant: &Participant, me: Identity, waiting: Waiting) -> LockResult<MutexGuard<'a, T, M>>
+    where
+        M: Writable,
+    {
+        let mut patience = waiting;
+        let found = exclusive::take(self.word(), me, participant, &mut patience)
+            .map_err(|refusal| LockError::refused(refusal, participant, waiting))?;
         hold::found(found, participant, MutexGuard { mutex: self, hold: Hold::new(me, found) })
     }
 }
@@ -246,8 +254,9 @@ impl<T: ShmLayout, M: Writable> MutexGuard<'_, T, M> {
 impl<T: ShmLayout, M: Writable> Drop for MutexGuard<'_, T, M> {
     #[inline]
     fn drop(&mut self) {
+        let (word, left) = (self.mutex.word(), self.hold.left());
         if let Some((_, me)) = self.hold.holder(self.mutex.participant()) {
-            exclusive::release(self.mutex.word(), me, self.hold.left(), Wake::One);
+            exclusive::release(word, me, left, Wake::One);
         }
     }
 }

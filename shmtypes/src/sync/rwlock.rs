@@ -5,13 +5,13 @@ use super::lock::error::{LockError, LockResult};
 use super::lock::hold::{self, Hold};
 use super::lock::shared::{self, Words};
 use super::lock::waiting::Waiting;
-use super::lock::word::{DIED, POISONED};
+use super::lock::word::{DIED, Found, POISONED};
 use super::{Deadline, InSegment, LockGuard};
 use crate::error::{Error, Result};
 use crate::layout::{
     AccessMode, Guard, READERS, ReadOnly, ReadWrite, Schema, ShmLayout, ShmRef, ShmValue, ShmView, ShmZero, Writable,
 };
-use crate::participants::Participant;
+use crate::participants::{Identity, Participant};
 use core::fmt;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -158,7 +158,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
     where
         M: Writable,
     {
-        self.take_to_read(self.default_waiting())
+        self.take_to_read(Waiting::as_the_segment_says)
     }
 
     /// Takes the lock for reading if nobody writes.
@@ -170,7 +170,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
     where
         M: Writable,
     {
-        self.take_to_read(Waiting::Not)
+        self.take_to_read(|_| Waiting::Not)
     }
 
     /// Takes the lock for reading, and waits for it until a deadline.
@@ -182,7 +182,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
     where
         M: Writable,
     {
-        self.take_to_read(Waiting::Until(deadline.into()))
+        self.take_to_read(|_| Waiting::Until(deadline.into()))
     }
 
     /// Takes the lock for writing, and waits for it as long as the segment's
@@ -200,7 +200,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
     where
         M: Writable,
     {
-        self.take_to_write(self.default_waiting())
+        self.take_to_write(Waiting::as_the_segment_says)
     }
 
     /// Takes the lock for writing if nobody holds it.
@@ -212,7 +212,7 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
     where
         M: Writable,
     {
-        self.take_to_write(Waiting::Not)
+        self.take_to_write(|_| Waiting::Not)
     }
 
     /// Takes the lock for writing, and waits for it until a deadline.
@@ -224,31 +224,46 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
     where
         M: Writable,
     {
-        self.take_to_write(Waiting::Until(deadline.into()))
+        self.take_to_write(|_| Waiting::Until(deadline.into()))
     }
 
+    /// In two parts as the mutex's.
     #[inline(always)]
-    fn default_waiting(self) -> Waiting {
-        Waiting::AtMost(self.participant().and_then(|participant| participant.lock_timeout()))
-    }
-
-    #[inline(always)]
-    fn take_to_read(self, mut waiting: Waiting) -> LockResult<RwLockReadGuard<'a, T, M>>
+    fn take_to_read(self, waiting: impl FnOnce(&Participant) -> Waiting) -> LockResult<RwLockReadGuard<'a, T, M>>
     where
         M: Writable,
     {
         let (participant, me) = hold::participant(self.participant())?;
-        let found = shared::read(&LockWords::new(self, participant), me, participant, &mut waiting)
+        if shared::try_read(&LockWords::new(self, participant), me) {
+            participant.check_whole()?;
+            return Ok(RwLockReadGuard { lock: self, hold: Hold::new(me, Found::Whole) });
+        }
+        self.take_to_read_slowly(participant, me, waiting(participant))
+    }
+
+    #[cold]
+    fn take_to_read_slowly(
+        self,
+        participant: &Participant,
+        me: Identity,
+        waiting: Waiting,
+    ) -> LockResult<RwLockReadGuard<'a, T, M>>
+    where
+        M: Writable,
+    {
+        let mut patience = waiting;
+        let found = shared::read(&LockWords::new(self, participant), me, participant, &mut patience)
             .map_err(|refusal| LockError::refused(refusal, participant, waiting))?;
         hold::found(found, participant, RwLockReadGuard { lock: self, hold: Hold::new(me, found) })
     }
 
     #[inline(always)]
-    fn take_to_write(self, mut waiting: Waiting) -> LockResult<RwLockWriteGuard<'a, T, M>>
+    fn take_to_write(self, waiting: impl FnOnce(&Participant) -> Waiting) -> LockResult<RwLockWriteGuard<'a, T, M>>
     where
         M: Writable,
     {
         let (participant, me) = hold::participant(self.participant())?;
+        let mut waiting = waiting(participant);
         let found = shared::write(&LockWords::new(self, participant), me, participant, &mut waiting)
             .map_err(|refusal| LockError::refused(refusal, participant, waiting))?;
         hold::found(found, participant, RwLockWriteGuard { lock: self, hold: Hold::new(me, found) })

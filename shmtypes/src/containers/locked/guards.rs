@@ -6,6 +6,7 @@ use crate::segment::elements::{Elements, Lent};
 use crate::sync::lock::hold::{self, Hold};
 use crate::sync::lock::shared;
 use crate::sync::lock::waiting::Waiting;
+use crate::sync::lock::word::Found;
 use crate::sync::{InSegment, LockError, LockGuard, LockResult};
 use core::fmt;
 use core::ops::Deref;
@@ -26,9 +27,14 @@ impl<'a, T: ShmLayout> Reading<'a, T> {
         guard: impl FnOnce(Self) -> G,
     ) -> LockResult<G> {
         let (participant, me) = hold::participant(array.participant())?;
-        let mut waiting = waiting.unwrap_or(Waiting::AtMost(participant.lock_timeout()));
-        let found = shared::read(&array.parts().lock(participant), me, participant, &mut waiting)
-            .map_err(|refusal| LockError::refused(refusal, participant, waiting))?;
+        let words = array.parts().lock(participant);
+        let found = if shared::try_read(&words, me) {
+            Found::Whole
+        } else {
+            let mut waiting = waiting.unwrap_or(Waiting::as_the_segment_says(participant));
+            shared::read(&words, me, participant, &mut waiting)
+                .map_err(|refusal| LockError::refused(refusal, participant, waiting))?
+        };
         hold::found(found, participant, guard(Self { array, elements: array.lend(me), hold: Hold::new(me, found) }))
     }
 
@@ -76,7 +82,7 @@ impl<'a, T: ShmLayout> Writing<'a, T> {
         guard: impl FnOnce(Self) -> G,
     ) -> LockResult<G> {
         let (participant, me) = hold::participant(array.participant())?;
-        let mut waiting = waiting.unwrap_or(Waiting::AtMost(participant.lock_timeout()));
+        let mut waiting = waiting.unwrap_or(Waiting::as_the_segment_says(participant));
         let found = shared::write(&array.parts().lock(participant), me, participant, &mut waiting)
             .map_err(|refusal| LockError::refused(refusal, participant, waiting))?;
         hold::found(found, participant, guard(Self { array, elements: array.lend(me), hold: Hold::new(me, found) }))

@@ -24,8 +24,8 @@ impl Hold {
     /// The participant that took the lock, unless this is the copy of a guard in a forked child: the lock is its parent's.
     #[inline(always)]
     pub(crate) fn holder<'a>(&self, participant: Option<&'a Participant>) -> Option<(&'a Participant, Identity)> {
-        let participant = participant?;
-        (participant.identity() == Some(self.me)).then_some((participant, self.me))
+        let (participant, me) = (participant?, self.me);
+        participant.is(me).then_some((participant, me))
     }
 
     /// What the next holder must know.

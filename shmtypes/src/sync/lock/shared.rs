@@ -18,7 +18,7 @@
 //!    readers.
 
 use super::exclusive::{self, Held};
-use super::word::{ATTEMPTS, DIED, Found, LastAttempts, POISONED, Patience, Peers, Refusal, Spin, Wake, Word};
+use super::word::{ATTEMPTS, DIED, FREE, Found, LastAttempts, POISONED, Patience, Peers, Refusal, Spin, Wake, Word};
 use crate::error::{Error, ErrorKind};
 use crate::participants::Identity;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
@@ -52,27 +52,23 @@ fn reader(slot: u32, count: u64) -> Option<Identity> {
     if count & READERS == 0 { None } else { Identity::from_bits(count & GENERATION | u64::from(slot + 1)) }
 }
 
-/// Takes the lock for reading.
+/// Takes a lock that nobody writes under, has poisoned, or reads under by another thread of `me`.
 #[inline(always)]
-pub(crate) fn read<W: Words>(
-    words: &W,
-    me: Identity,
-    peers: &impl Peers,
-    patience: &mut impl Patience,
-) -> Result<Found, Refusal> {
-    let Some(count) = words.count(me.slot()) else { return Err(no_count(words.slots())) };
-    count_in(count, me)?;
+pub(crate) fn try_read<W: Words>(words: &W, me: Identity) -> bool {
+    let Some(count) = words.count(me.slot()) else { return false };
+    let nobody = generation_bits(me);
+    // SeqCst: before the look at the writer that follows, for all.
+    if count.compare_exchange(nobody, nobody + 1, SeqCst, Relaxed).is_err() {
+        return false;
+    }
     W::Word::after_exchange();
     // SeqCst: not both this load and those in `drain` can come too early. Acquire in it: pairs with the release of the
     // last writer.
-    let seen = words.writer().load(SeqCst);
-    if seen == 0 {
-        return Ok(Found::Whole);
+    if words.writer().load(SeqCst) == FREE {
+        return true;
     }
-    if Identity::from_bits(seen).is_none() {
-        return Ok(if seen & (DIED | POISONED) == 0 { Found::Whole } else { Found::Poisoned });
-    }
-    read_after_writer(words, count, me, peers, patience)
+    count_out(count, me);
+    false
 }
 
 #[cold]
@@ -80,20 +76,19 @@ fn no_count(slots: u32) -> Refusal {
     Error::new(ErrorKind::SlotsExhausted { slots }).into()
 }
 
-/// There is a writer, and `me` has counted itself in.
+/// Takes the lock for reading, waiting for whoever writes.
 #[cold]
-fn read_after_writer<W: Words>(
+pub(crate) fn read<W: Words>(
     words: &W,
-    count: W::Word,
     me: Identity,
     peers: &impl Peers,
     patience: &mut impl Patience,
 ) -> Result<Found, Refusal> {
+    let Some(count) = words.count(me.slot()) else { return Err(no_count(words.slots())) };
     let writer = words.writer();
     let mut spin = Spin::new(patience);
     let mut last = LastAttempts::new();
     loop {
-        count_out(count, me);
         loop {
             let seen = writer.load(Relaxed);
             let Some(holder) = Identity::from_bits(seen) else { break };
@@ -109,34 +104,22 @@ fn read_after_writer<W: Words>(
         }
         count_in(count, me)?;
         W::Word::after_exchange();
-        // SeqCst: as in `read`.
+        // SeqCst: as in `try_read`.
         let seen = writer.load(SeqCst);
         if Identity::from_bits(seen).is_none() {
             return Ok(if seen & (DIED | POISONED) == 0 { Found::Whole } else { Found::Poisoned });
         }
-        if spin.count()
-            && patience.slice().is_none()
-            && let Err(refusal) = last.one_more()
-        {
-            count_out(count, me);
-            return Err(refusal);
+        count_out(count, me);
+        if spin.count() && patience.slice().is_none() {
+            last.one_more()?;
         }
     }
 }
 
 /// Counts one more thread of `me`.
-#[inline(always)]
 fn count_in(count: impl Word, me: Identity) -> Result<(), Refusal> {
-    let nobody = generation_bits(me);
-    // SeqCst: before the look at the writer that follows, for all.
-    match count.compare_exchange(nobody, nobody + 1, SeqCst, Relaxed) {
-        Ok(_) => Ok(()),
-        Err(seen) => count_in_among_others(count, me, seen),
-    }
-}
-
-#[cold]
-fn count_in_among_others(count: impl Word, me: Identity, mut seen: u64) -> Result<(), Refusal> {
+    // Relaxed: the exchange looks again.
+    let mut seen = count.load(Relaxed);
     for _ in 0..ATTEMPTS {
         let next = match seen & READERS {
             // A dead owner of the slot may have left its generation behind, a writer that no longer sleeps its mark.
@@ -146,7 +129,7 @@ fn count_in_among_others(count: impl Word, me: Identity, mut seen: u64) -> Resul
             READERS => return Err(Error::new(ErrorKind::Busy).into()),
             _ => seen + 1,
         };
-        // SeqCst: as in `count_in`.
+        // SeqCst: as in `try_read`.
         match count.compare_exchange(seen, next, SeqCst, Relaxed) {
             Ok(_) => return Ok(()),
             Err(other) => seen = other,
@@ -208,7 +191,7 @@ pub(crate) fn write<W: Words>(
     let mut is_entering = false;
     for slot in 0..words.slots() {
         let Some(count) = words.count(slot) else { break };
-        // SeqCst: not both this load and that in `read` can come too early. Acquire in it: pairs with the release in
+        // SeqCst: not both this load and that in `try_read` or `read` can come too early. Acquire in it: pairs with the release in
         // `count_out`.
         if count.load(SeqCst) & READERS == 0 {
             continue;

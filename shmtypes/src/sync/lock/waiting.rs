@@ -2,6 +2,7 @@
 
 use super::super::Deadline;
 use super::word::Patience;
+use crate::participants::Participant;
 use std::time::Duration;
 
 /// How long a waiter sleeps before it asks whether the holder is alive, and looks by itself.
@@ -18,6 +19,13 @@ pub(crate) enum Waiting {
     /// So long from the first look at the clock on; `None` for ever.
     AtMost(Option<Duration>),
     Until(Deadline),
+}
+
+impl Waiting {
+    /// As long as the segment's creator said.
+    pub(crate) fn as_the_segment_says(participant: &Participant) -> Self {
+        Self::AtMost(participant.lock_timeout())
+    }
 }
 
 impl Patience for Waiting {
