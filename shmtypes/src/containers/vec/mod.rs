@@ -37,8 +37,8 @@ pub use follower::{FollowUntil, Followed, Follower};
 pub use options::VecOptions;
 pub use read::VecIter;
 
-use crate::error::Result;
-use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmValue};
+use crate::error::{Error, Result};
+use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmValue, ShmZero};
 use crate::segment::attachment::Attachment;
 use crate::segment::block::WithBlock;
 use crate::segment::{Detached, Persist};
@@ -123,6 +123,70 @@ impl<T: ShmLayout> ShmVec<T> {
         T: ShmValue,
     {
         Self::options().create(capacity)
+    }
+
+    /// Creates a vector with room for `capacity` elements that starts with `len` of them, and lends these, all bytes zero, as a
+    /// plain slice. Nobody can see the vector until `fill` returns; if it panics, nothing is left.
+    ///
+    /// ```
+    /// let powers = shmtypes::ShmVec::<u64>::create_with(1_000, 10, |slots| {
+    ///     for (i, slot) in slots.iter_mut().enumerate() {
+    ///         *slot = 1 << i;
+    ///     }
+    /// })?;
+    /// assert_eq!((powers.len(), powers.get(9)?), (10, 512));
+    /// # Ok::<(), shmtypes::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`create`](Self::create); [`ErrorKind::Full`](crate::ErrorKind::Full) if `len` is more than `capacity`.
+    pub fn create_with(capacity: usize, len: usize, fill: impl FnOnce(&mut [T])) -> Result<Self>
+    where
+        T: ShmValue + ShmZero,
+    {
+        Self::options().create_with(capacity, len, fill)
+    }
+
+    /// As [`create_with`](Self::create_with), with a closure that may fail; then nothing is left.
+    ///
+    /// # Errors
+    /// As [`create_with`](Self::create_with), and whatever `fill` returns.
+    pub fn try_create_with<E: From<Error>>(
+        capacity: usize,
+        len: usize,
+        fill: impl FnOnce(&mut [T]) -> Result<(), E>,
+    ) -> Result<Self, E>
+    where
+        T: ShmValue + ShmZero,
+    {
+        Self::options().try_create_with(capacity, len, fill)
+    }
+
+    /// Creates a vector with room for `capacity` elements that starts with `len` of them, one from `value(index)` each. Takes
+    /// any type, also one for which zero is no valid value.
+    ///
+    /// # Errors
+    /// As [`create_with`](Self::create_with).
+    pub fn create_from_fn(capacity: usize, len: usize, value: impl FnMut(usize) -> T) -> Result<Self>
+    where
+        T: ShmValue,
+    {
+        Self::options().create_from_fn(capacity, len, value)
+    }
+
+    /// As [`create_from_fn`](Self::create_from_fn), with a closure that may fail; then nothing is left.
+    ///
+    /// # Errors
+    /// As [`create_with`](Self::create_with), and whatever `value` returns.
+    pub fn try_create_from_fn<E: From<Error>>(
+        capacity: usize,
+        len: usize,
+        value: impl FnMut(usize) -> Result<T, E>,
+    ) -> Result<Self, E>
+    where
+        T: ShmValue,
+    {
+        Self::options().try_create_from_fn(capacity, len, value)
     }
 
     /// Creates a vector with room for `capacity` elements that starts with a copy of `values`, under a fresh name.

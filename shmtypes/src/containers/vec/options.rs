@@ -5,11 +5,12 @@ use super::ShmVec;
 use super::control::Control;
 use super::publication::{MAX_CAPACITY, State};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmValue};
+use crate::layout::{AccessMode, ReadOnly, ReadWrite, ShmLayout, ShmValue, ShmZero};
 use crate::participants::DEFAULT_SLOTS;
 use crate::segment::attach::{attach, attach_descriptor};
 use crate::segment::create::{Draft, Plan};
 use crate::segment::header::{Container, Header};
+use crate::segment::lend::Unpublished;
 use crate::segment::matching;
 use crate::segment::options::{SegmentOptions, invalid};
 use crate::sys::Access;
@@ -66,6 +67,60 @@ impl<T: ShmLayout> VecOptions<T> {
         ShmVec::adopt(self.draft(capacity, false)?.publish()?)
     }
 
+    /// See [`ShmVec::create_with`].
+    ///
+    /// # Errors
+    /// As there and as [`create`](Self::create).
+    pub fn create_with(&self, capacity: usize, len: usize, fill: impl FnOnce(&mut [T])) -> Result<ShmVec<T>>
+    where
+        T: ShmValue + ShmZero,
+    {
+        self.starting_with(capacity, len, |mut elements| elements.lend(fill))
+    }
+
+    /// See [`ShmVec::try_create_with`].
+    ///
+    /// # Errors
+    /// As there and as [`create`](Self::create).
+    pub fn try_create_with<E: From<Error>>(
+        &self,
+        capacity: usize,
+        len: usize,
+        fill: impl FnOnce(&mut [T]) -> Result<(), E>,
+    ) -> Result<ShmVec<T>, E>
+    where
+        T: ShmValue + ShmZero,
+    {
+        self.starting_with(capacity, len, |mut elements| elements.lend(fill)?)
+    }
+
+    /// See [`ShmVec::create_from_fn`].
+    ///
+    /// # Errors
+    /// As there and as [`create`](Self::create).
+    pub fn create_from_fn(&self, capacity: usize, len: usize, mut value: impl FnMut(usize) -> T) -> Result<ShmVec<T>>
+    where
+        T: ShmValue,
+    {
+        self.try_create_from_fn(capacity, len, |index| Ok(value(index)))
+    }
+
+    /// See [`ShmVec::try_create_from_fn`].
+    ///
+    /// # Errors
+    /// As there and as [`create`](Self::create).
+    pub fn try_create_from_fn<E: From<Error>>(
+        &self,
+        capacity: usize,
+        len: usize,
+        value: impl FnMut(usize) -> Result<T, E>,
+    ) -> Result<ShmVec<T>, E>
+    where
+        T: ShmValue,
+    {
+        self.starting_with(capacity, len, |mut elements| elements.write_each(value))
+    }
+
     /// See [`ShmVec::create_from_slice`].
     ///
     /// # Errors
@@ -74,14 +129,29 @@ impl<T: ShmLayout> VecOptions<T> {
     where
         T: ShmValue,
     {
-        if values.len() > capacity {
-            return Err(Error::new(ErrorKind::Full { capacity }).on(self.segment.name.as_deref().unwrap_or_default()));
+        self.starting_with(capacity, values.len(), |mut elements| {
+            elements.copy_from_slice(values);
+            Ok(())
+        })
+    }
+
+    /// Nobody sees the vector before `write` is done.
+    fn starting_with<E: From<Error>>(
+        &self,
+        capacity: usize,
+        len: usize,
+        write: impl FnOnce(Unpublished<'_, T>) -> Result<(), E>,
+    ) -> Result<ShmVec<T>, E> {
+        if len > capacity {
+            return Err(Error::new(ErrorKind::Full { capacity })
+                .on(self.segment.name.as_deref().unwrap_or_default())
+                .into());
         }
         let mut draft = self.draft(capacity, true)?;
-        draft.first_elements(values.len()).copy_from_slice(values);
-        let state = State::new(0, values.len()).bits();
+        write(draft.first_elements(len))?;
+        let state = State::new(0, len).bits();
         draft.block().write_each(|_| Ok::<_, Error>(Control::with_state(state)))?;
-        ShmVec::adopt(draft.publish()?)
+        Ok(ShmVec::adopt(draft.publish()?)?)
     }
 
     /// See [`ShmVec::open`].

@@ -3,7 +3,7 @@
 use super::control::Parts;
 use super::publication::MAX_CAPACITY;
 use crate::{
-    Container, Deadline, Detached, ErrorKind, Evolve, Followed, Persist, ReadOnly, ShmArray, ShmLayout, ShmVec,
+    Container, Deadline, Detached, Error, ErrorKind, Evolve, Followed, Persist, ReadOnly, ShmArray, ShmLayout, ShmVec,
     inspect, unlink,
 };
 use core::sync::atomic::Ordering::Relaxed;
@@ -101,6 +101,31 @@ fn values_that_have_no_zero_are_no_obstacle() {
     assert_eq!(sides.snapshot().unwrap(), [Side::Buy, Side::Sell, Side::Buy]);
     let mut follower = sides.follow_from(1);
     assert_eq!(follower.next(Instant::now()).unwrap(), Followed::Item(Side::Sell));
+}
+
+#[test]
+fn a_vector_starts_with_what_a_closure_makes() {
+    let filled = ShmVec::<u32>::create_with(5, 3, |slots| {
+        assert_eq!(slots, [0; 3]);
+        slots.copy_from_slice(&[1, 2, 3]);
+    })
+    .unwrap();
+    filled.push(4).unwrap();
+    assert_eq!((filled.snapshot().unwrap(), filled.capacity()), (vec![1, 2, 3, 4], 5));
+    let sides = ShmVec::create_from_fn(3, 2, |index| if index == 0 { Side::Buy } else { Side::Sell }).unwrap();
+    assert_eq!(sides.snapshot().unwrap(), [Side::Buy, Side::Sell]);
+
+    let name = unique("vec-closure");
+    let options = ShmVec::<u32>::options().name(&name);
+    let error = options.create_with(1, 2, |_| unreachable!()).unwrap_err();
+    assert_eq!((error.kind(), error.segment()), (&ErrorKind::Full { capacity: 1 }, Some(name.as_str())));
+    let refused = || Error::new(ErrorKind::Unsupported { what: "two" });
+    let error = options.try_create_with(3, 2, |_| Err(refused())).unwrap_err();
+    assert_eq!(*error.kind(), *refused().kind());
+    let error = options.try_create_from_fn(3, 2, |index| if index < 1 { Ok(7) } else { Err(refused()) }).unwrap_err();
+    assert_eq!(*error.kind(), *refused().kind());
+    std::panic::catch_unwind(|| options.create_with(3, 1, |_| panic!("on purpose"))).unwrap_err();
+    assert_eq!(*ShmVec::<u32>::open(&name).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[test]
