@@ -6,6 +6,7 @@ mod hostile;
 mod killed;
 mod life;
 mod start;
+mod storm;
 mod table;
 mod wire;
 

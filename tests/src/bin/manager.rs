@@ -27,6 +27,7 @@ fn main() {
             talk(folder, None);
         }
         ["start-in-a-fork", folder] => start_in_a_fork(folder),
+        ["churn", folder, address, key] => churn(folder, address, key),
         ["one-block", folder, address, key] => {
             let manager = connect(folder, address, key);
             println!("begin");
@@ -77,6 +78,26 @@ fn start_in_a_fork(folder: &str) {
     } else {
         wait_for_end_of_input();
     }
+}
+
+/// Joins a manager and creates through it, over and over, until the end of the input. The manager may end at any time.
+fn churn(folder: &str, address: &str, key: &str) {
+    let address: Address = address.parse().expect("an address");
+    let options = SharedMemoryManager::options().dir(folder).address(address).authkey(unhex(key));
+    let input = std::thread::spawn(wait_for_end_of_input);
+    for number in 0_u64.. {
+        if input.is_finished() {
+            break;
+        }
+        let made = options.connect().and_then(|manager| match number % 2 {
+            0 => manager.shared_memory(10).map(drop),
+            _ => manager.array::<u64>(10).map(drop),
+        });
+        if made.is_ok() {
+            println!("created");
+        }
+    }
+    input.join().expect("the input was read");
 }
 
 fn wait_for_end_of_input() {
