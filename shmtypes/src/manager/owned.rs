@@ -70,8 +70,9 @@ pub(super) struct Outcome {
 }
 
 impl Owned {
-    pub(super) fn new(directory: Directory) -> Result<Self> {
-        let registry = Registry::new(directory.clone())?;
+    /// Owns nothing yet. `registry` is random.
+    pub(super) fn new(directory: Directory, registry: u128) -> Result<Self> {
+        let registry = Registry::new(directory.clone(), registry)?;
         let device = Directory::status(&directory.join(&part_name(registry.name(), 0)))?.id.device;
         let (things, order) = (HashMap::new(), BTreeMap::new());
         let most_segments = sys::most_mappings().saturating_sub(OTHER_MAPPINGS);
@@ -276,6 +277,11 @@ pub(super) fn farewell(released: &Result<()>) -> Reply {
     released.as_ref().map_or_else(|error| exception(error, ""), |()| Reply::none())
 }
 
+/// Whether it keeps the client's connection.
+pub(super) fn is_reservation(request: &Request) -> bool {
+    matches!(request, Request::Other { method, .. } if method == RESERVE_SEGMENT)
+}
+
 /// The name in the directory that a client means: Python's rules, by which no name leads out of it.
 fn file_name(name: &str) -> Result<String> {
     let name = PosixName::new(name).map_err(|error| Error::new(ErrorKind::InvalidBlockName(error)))?;
@@ -292,6 +298,6 @@ fn exception(error: &Error, name: &str) -> Reply {
 }
 
 /// A traceback of one line.
-fn traceback(exception: &str) -> Reply {
+pub(super) fn traceback(exception: &str) -> Reply {
     Reply::traceback(format!("{TRACEBACK}{exception}"))
 }
