@@ -72,7 +72,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{ShmLayout, ShmValue, ShmZero};
 use crate::segment::{Persist, SegmentDirectory};
 use crate::sys::{Directory, FileId};
-use client::Peer;
+use client::{Peer, exception};
 use owned::{GREETING, RESERVE_SEGMENT};
 use process::Process;
 use shmtypes_compat::manager::{Object, Request};
@@ -197,9 +197,7 @@ impl SharedMemoryManager {
     /// # Errors
     /// Those of [`ShmArray::create`], and of asking the manager. Then there is no array.
     pub fn array<T: ShmLayout + ShmZero>(&self, n: usize) -> Result<ShmArray<T>> {
-        let array = ShmArray::options().dir(self.directory.path()).persist(self.persist()).create(n)?;
-        self.hand_over(array.name())?;
-        Ok(array)
+        self.own(ShmArray::options().dir(self.directory.path()).persist(self.persist()).create(n), ShmArray::name)
     }
 
     /// Creates an array that the manager owns, all accesses to which take its lock.
@@ -208,9 +206,7 @@ impl SharedMemoryManager {
     /// Those of [`ShmArray::create`], and of asking the manager. Then there is no array.
     pub fn locked_array<T: ShmValue + ShmZero>(&self, n: usize) -> Result<LockedArray<T>> {
         let options = ShmArray::options().dir(self.directory.path()).persist(self.persist());
-        let array = options.locked().create(n)?;
-        self.hand_over(array.name())?;
-        Ok(array)
+        self.own(options.locked().create(n), LockedArray::name)
     }
 
     /// Creates an empty vector that the manager owns.
@@ -218,9 +214,7 @@ impl SharedMemoryManager {
     /// # Errors
     /// Those of [`ShmVec::create`], and of asking the manager. Then there is no vector.
     pub fn vec<T: ShmValue>(&self, capacity: usize) -> Result<ShmVec<T>> {
-        let vec = ShmVec::options().dir(self.directory.path()).persist(self.persist()).create(capacity)?;
-        self.hand_over(vec.name())?;
-        Ok(vec)
+        self.own(ShmVec::options().dir(self.directory.path()).persist(self.persist()).create(capacity), ShmVec::name)
     }
 
     /// Creates a list that the manager owns.
@@ -228,9 +222,7 @@ impl SharedMemoryManager {
     /// # Errors
     /// Those of [`ShmList::create`], and of asking the manager. Then there is no list.
     pub fn list<V: AsValue>(&self, values: &[V]) -> Result<ShmList> {
-        let list = ShmList::options().dir(self.directory.path()).persist(self.persist()).create(values)?;
-        self.hand_over(list.name())?;
-        Ok(list)
+        self.own(ShmList::options().dir(self.directory.path()).persist(self.persist()).create(values), ShmList::name)
     }
 
     /// Creates a cell that the manager owns.
@@ -238,9 +230,10 @@ impl SharedMemoryManager {
     /// # Errors
     /// Those of [`ShmCell::create_from`], and of asking the manager. Then there is no cell.
     pub fn cell<T: ShmValue>(&self, value: T) -> Result<ShmCell<T>> {
-        let cell = ShmCell::options().dir(self.directory.path()).persist(self.persist()).create_from(value)?;
-        self.hand_over(cell.name())?;
-        Ok(cell)
+        self.own(
+            ShmCell::options().dir(self.directory.path()).persist(self.persist()).create_from(value),
+            ShmCell::name,
+        )
     }
 
     /// Creates one struct of zeros that the manager owns.
@@ -248,9 +241,7 @@ impl SharedMemoryManager {
     /// # Errors
     /// Those of [`ShmBox::create`], and of asking the manager. Then there is no box.
     pub fn shm_box<T: ShmLayout + ShmZero>(&self) -> Result<ShmBox<T>> {
-        let shm_box = ShmBox::options().dir(self.directory.path()).persist(self.persist()).create()?;
-        self.hand_over(shm_box.name())?;
-        Ok(shm_box)
+        self.own(ShmBox::options().dir(self.directory.path()).persist(self.persist()).create(), ShmBox::name)
     }
 
     /// Hands what stands under a name over to the manager: a segment or block that was created in some other way. It will be
@@ -328,12 +319,17 @@ impl SharedMemoryManager {
     }
 
     /// Hands over what was just created. If that fails it is gone: at once, or with its handle.
-    fn hand_over(&self, name: &str) -> Result<()> {
-        self.track(name).inspect_err(|_| {
-            if self.persist() == Persist::Keep {
-                let _ = SegmentDirectory::of(self.directory.clone()).unlink(name);
+    fn own<T>(&self, made: Result<T>, name: impl Fn(&T) -> &str) -> Result<T> {
+        let made = made?;
+        match self.track(name(&made)) {
+            Ok(()) => Ok(made),
+            Err(error) => {
+                if self.persist() == Persist::Keep {
+                    let _ = SegmentDirectory::of(self.directory.clone()).unlink(name(&made));
+                }
+                Err(error)
             }
-        })
+        }
     }
 }
 
@@ -368,7 +364,7 @@ impl Claimant for ManagersClaim {
         match self.peer.connect()?.call_and_stay(&request) {
             Ok(stream) => Ok(Box::new(Reserved { peer: Arc::clone(&self.peer), stream })),
             Err(error) => Err(match error.kind() {
-                ErrorKind::ManagerRefused { traceback } if traceback.contains("FileExistsError") => {
+                ErrorKind::ManagerRefused { traceback } if exception(traceback) == "FileExistsError" => {
                     Error::new(ErrorKind::AlreadyExists { owner: None })
                 }
                 _ => error,
