@@ -34,7 +34,8 @@
 //! |---|---|
 //! | [`shutdown`](SharedMemoryManager::shutdown), by anybody who knows the key | is removed, past what is gone already |
 //! | the handle that started it is dropped | the same |
-//! | the process that started it ends, in whatever way, or is replaced by exec | the same, by the manager, at once |
+//! | the process that started it ends, in whatever way | the same, by the manager, at once |
+//! | it is replaced by exec | the same; once they have ended, if it has forked children that still run this program |
 //! | the manager gets SIGTERM or SIGHUP | the same |
 //! | the manager is killed | stays until the next [`reap`](crate::reap), which finds its registry; a handle's drop does it for the process that started it |
 //! | a client ends, in whatever way | stays |
@@ -105,7 +106,9 @@ impl SharedMemoryManager {
     /// Starts a manager in a process of its own, and returns when it answers.
     ///
     /// # Errors
-    /// [`ErrorKind::ManagerNotInitialised`] if [`init`] was not called; [`ErrorKind::ManagerDidNotStart`] with the reason.
+    /// [`ErrorKind::ManagerNotInitialised`] if [`init`] was not called; [`ErrorKind::ManagerDidNotStart`] with the reason;
+    /// [`ErrorKind::TooManyFiles`] if this process may open no more. Then nothing is left of it, but for the socket's file at a path that
+    /// the options named, if the manager was killed.
     pub fn start() -> Result<Self> {
         Self::options().start()
     }
@@ -170,7 +173,19 @@ impl SharedMemoryManager {
         SharedMemory::options().dir(self.directory.path()).claimed(self.claim())
     }
 
-    /// Options of Python's lists that the manager is to own.
+    /// Options of Python's lists that the manager is to own. Python 3.8 reads only lists of its own layout, which nothing but
+    /// the [dialect](ShareableListOptions::dialect) makes, whatever Python the manager is of:
+    ///
+    /// ```no_run
+    /// # fn main() -> shmtypes::Result<()> {
+    /// # shmtypes::manager::init();
+    /// # let manager = shmtypes::manager::SharedMemoryManager::start()?;
+    /// use shmtypes::compat::Dialect;
+    ///
+    /// let list = manager.lists().dialect(Dialect::Py38).create(&[1, 2, 3])?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn lists(&self) -> ShareableListOptions {
         ShareableList::options().dir(self.directory.path()).claimed(self.claim())
@@ -184,7 +199,8 @@ impl SharedMemoryManager {
         self.blocks().create(size)
     }
 
-    /// Creates one of Python's lists that the manager owns; Python's `ShareableList(values)` of a manager.
+    /// Creates one of Python's lists that the manager owns; Python's `ShareableList(values)` of a manager. For Python 3.8 see
+    /// [`lists`](Self::lists).
     ///
     /// # Errors
     /// Those of [`ShareableList::create`], and of asking the manager. Then there is no list.

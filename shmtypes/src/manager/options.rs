@@ -85,7 +85,8 @@ impl ManagerOptions {
     }
 
     /// The key that both sides must prove to know, any bytes. Unless given, 32 random ones. Python's default is a random
-    /// one for each family of processes, so that Python clients must be given it.
+    /// one for each family of processes, so that Python clients must be given it. What this crate copies of it is wiped when
+    /// it is no longer needed; the caller's own bytes and what digests keep of it while they are computed are not.
     #[must_use]
     pub fn authkey(mut self, key: impl AsRef<[u8]>) -> Self {
         self.key = Some(AuthKey::new(key.as_ref()));

@@ -72,6 +72,28 @@ static INITIALISED: AtomicBool = AtomicBool::new(false);
 /// In a process that was started as a manager it does not return: it serves, and ends the process. In all others it does
 /// nothing but remember that it was called. What stands before it in `main` happens in the manager's process too.
 ///
+/// # Tests
+/// The `main` of a `#[test]` is not yours, so that nothing calls `init` there, and [`start`](super::SharedMemoryManager::start)
+/// says so. Either a program of the package that calls it is the manager, such as one with a `main` of nothing but
+/// `manager::init()`:
+///
+/// ```text
+/// #[test]
+/// fn prices_are_shared() -> shmtypes::Result<()> {
+///     let manager = SharedMemoryManager::options().program(env!("CARGO_BIN_EXE_manager"), [""; 0]).start()?;
+///     // …
+///     Ok(())
+/// }
+/// ```
+///
+/// or the test has its own `main`, which calls `init` first, and Cargo.toml says so:
+///
+/// ```toml
+/// [[test]]
+/// name = "prices"
+/// harness = false
+/// ```
+///
 /// A program with rights that whoever started it does not have, such as one with a set-user-id bit, does not become a
 /// manager: the other end of its input could be anybody's.
 pub fn init() {
