@@ -144,12 +144,13 @@ fn a_manager_that_may_have_no_descriptor_ends_when_it_is_told_to() {
     let world = World::new();
     let manager = world.start();
     manager.shared_memory(100).unwrap();
-    manager.array::<u64>(100).unwrap();
+    // Attached all the time: else this process would remove the name once the manager has ended.
+    let array = manager.array::<u64>(100).unwrap();
     limit(pid(&manager), 3);
     super::signal(pid(&manager), nix::sys::signal::Signal::SIGTERM);
     until("it has ended", || is_gone(pid(&manager)));
     // What takes none is gone, and the rest is found.
-    assert_eq!(world.names().len(), 1);
+    assert_eq!(world.names(), [array.name()]);
     world.folder.segments().reap().unwrap();
     world.assert_empty("reaped");
 }
