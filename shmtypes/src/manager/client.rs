@@ -1,7 +1,7 @@
 //! The client's side of the conversation: one connection for one request, as in Python.
 
 use super::address::Address;
-use super::server::{lacks_descriptor, nonce};
+use super::server::{MOMENT, lacks_descriptor, nonce};
 use super::socket::Stream;
 use crate::error::{Error, ErrorKind, Result};
 use shmtypes_compat::manager::{
@@ -132,6 +132,18 @@ impl Authenticated<'_> {
         Ok(())
     }
 
+    /// Reads, and sleeps only if nothing comes for a [`MOMENT`].
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let start = Instant::now();
+        while start.elapsed() < MOMENT {
+            match self.stream.try_read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                outcome => return outcome,
+            }
+        }
+        self.stream.read(buffer)
+    }
+
     /// Writes what there is to write, and reads once.
     fn step(&mut self) -> Result<Option<Reply>> {
         while !self.connection.pending_output().is_empty() {
@@ -147,7 +159,7 @@ impl Authenticated<'_> {
         let mut buffer = [0; 8 << 10];
         let count = loop {
             self.set_deadline()?;
-            match self.stream.read(&mut buffer) {
+            match self.read(&mut buffer) {
                 Ok(count) => break count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.peer.lost(error)),

@@ -63,6 +63,10 @@ struct Client {
     borrows: bool,
 }
 
+/// How long both sides look for the next message before they sleep. In a conversation it comes within this time, and to wake from
+/// sleep may take longer: a virtual processor that has nothing to do is given away.
+pub(super) const MOMENT: Duration = Duration::from_micros(100);
+
 /// What becomes of a client after its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum After {
@@ -113,7 +117,7 @@ impl<'a> Server<'a> {
     /// Serves until a client asks for the end, or one of `ends` says so, and then releases everything.
     pub(super) fn run(mut self) -> Result<()> {
         let mut clients: Vec<Client> = Vec::new();
-        let mut paused_until = None;
+        let (mut paused_until, mut lingers) = (None, false);
         loop {
             let now = Instant::now();
             paused_until = paused_until.filter(|until| *until > now);
@@ -123,7 +127,8 @@ impl<'a> Server<'a> {
                 let left = due.saturating_duration_since(now) + Duration::from_micros(999);
                 PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
             });
-            let ready = self.wait(&clients, paused_until.is_none(), timeout)?;
+            let ready = self.wait(&clients, paused_until.is_none(), lingers, timeout)?;
+            lingers = ready.listener || ready.clients.contains(&true);
             if ready.ends {
                 break;
             }
@@ -164,7 +169,7 @@ impl<'a> Server<'a> {
         released
     }
 
-    fn wait(&self, clients: &[Client], listens: bool, timeout: PollTimeout) -> Result<Ready> {
+    fn wait(&self, clients: &[Client], listens: bool, lingers: bool, timeout: PollTimeout) -> Result<Ready> {
         let mut polled = Vec::with_capacity(self.ends.len() + 1 + clients.len());
         polled.extend(self.ends.iter().map(|end| PollFd::new(*end, PollFlags::POLLIN)));
         let listen = if listens { PollFlags::POLLIN } else { PollFlags::empty() };
@@ -174,7 +179,8 @@ impl<'a> Server<'a> {
             let flags = if writes { PollFlags::POLLOUT } else { PollFlags::POLLIN };
             PollFd::new(client.stream.as_fd(), flags)
         }));
-        match poll_all(&mut polled, timeout) {
+        let is_soon = if lingers { poll_for_a_moment(&mut polled) } else { Ok(false) };
+        match is_soon.and_then(|is_soon| if is_soon { Ok(()) } else { poll_all(&mut polled, timeout) }) {
             Ok(()) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(failure("wait for clients")(errno.into())),
         }
@@ -387,6 +393,20 @@ fn write(client: &mut Client) -> After {
         }
     }
     if client.connection.is_closing() && client.reserved.is_none() { After::Goes } else { After::Stays }
+}
+
+/// Whether something is so of one of them before it is worth sleeping.
+fn poll_for_a_moment(polled: &mut [PollFd<'_>]) -> nix::Result<bool> {
+    let start = Instant::now();
+    while start.elapsed() < MOMENT {
+        match poll(polled, PollTimeout::ZERO) {
+            Ok(0) => std::thread::yield_now(),
+            Ok(_) => return Ok(true),
+            Err(Errno::EINVAL) => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(false)
 }
 
 /// Waits until something is so of one of them, or until the time is up, or earlier.
