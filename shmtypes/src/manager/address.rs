@@ -3,6 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use core::fmt;
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -28,6 +29,32 @@ pub enum Address {
     Tcp(SocketAddr),
 }
 
+/// Of a Unix socket's path or name (unix(7)): 108, and one of them is the NUL behind a path, or in front of a name.
+pub(super) const LONGEST_PATH: usize = 107;
+
+impl Address {
+    /// Refuses what the system would take for something else, or not at all.
+    pub(super) fn check(&self) -> Result<()> {
+        let bytes = match self {
+            Self::Unix(path) => path.as_os_str().as_bytes(),
+            Self::Abstract(name) => name,
+            Self::Tcp(_) => return Ok(()),
+        };
+        let reason = match bytes.len() {
+            // The system would choose one of its own.
+            0 => "an address without a path or a name is none".to_owned(),
+            1..=LONGEST_PATH if matches!(self, Self::Unix(_)) && bytes.contains(&0) => {
+                format!("the path of a socket has no NUL in it: {self:?}")
+            }
+            1..=LONGEST_PATH => return Ok(()),
+            length => format!("the address of a socket has up to {LONGEST_PATH} bytes, and {self} has {length}"),
+        };
+        Err(Error::new(ErrorKind::InvalidOptions { reason }))
+    }
+}
+
+/// As it can be parsed again, if a path is absolute and UTF-8. Bytes of a name without a file that are not printable ASCII
+/// are escaped as in Rust's literals.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -62,7 +89,8 @@ impl From<&Address> for Address {
     }
 }
 
-/// `IP:PORT`, `@NAME` for a socket without a file, or the path of a socket.
+/// `IP:PORT`, `@NAME` for a socket without a file, or the path of a socket. In a `NAME`, a backslash begins an escape of
+/// Rust's byte literals: `\\` is one backslash, `\x00` a NUL. Behind a NUL in place of `@` nothing is escaped.
 impl FromStr for Address {
     type Err = Error;
 
@@ -70,13 +98,39 @@ impl FromStr for Address {
         if let Ok(address) = text.parse() {
             return Ok(Self::Tcp(address));
         }
-        match text.strip_prefix(['@', '\0']) {
-            Some(name) if !name.is_empty() => Ok(Self::Abstract(name.as_bytes().to_vec())),
-            None if text.contains('/') => Ok(Self::Unix(PathBuf::from(text))),
-            _ => {
-                let reason = format!("{text:?} is no address: use IP:PORT, @NAME, or a path with a slash in it");
-                Err(Error::new(ErrorKind::InvalidOptions { reason }))
-            }
-        }
+        let address = match text.split_at_checked(1) {
+            Some(("@", name)) => unescape(name.as_bytes()).map(Self::Abstract),
+            Some(("\0", name)) => Some(Self::Abstract(name.as_bytes().to_vec())),
+            _ if text.contains('/') => Some(Self::Unix(PathBuf::from(text))),
+            _ => None,
+        };
+        address.filter(|address| address.check().is_ok()).ok_or_else(|| {
+            let reason = format!(
+                "{text:?} is no address: use IP:PORT, @NAME, or a path with a slash in it, of up to {LONGEST_PATH} bytes"
+            );
+            Error::new(ErrorKind::InvalidOptions { reason })
+        })
     }
+}
+
+/// The bytes of which [`escape_ascii`](slice::escape_ascii) makes these.
+fn unescape(mut text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    while let [first, rest @ ..] = text {
+        let (byte, rest) = match (first, rest) {
+            (b'\\', [b'x', high, low, rest @ ..]) => {
+                let digit = |byte: &u8| char::from(*byte).to_digit(16).map(|digit| digit as u8);
+                (digit(high)? << 4 | digit(low)?, rest)
+            }
+            (b'\\', [b'n', rest @ ..]) => (b'\n', rest),
+            (b'\\', [b'r', rest @ ..]) => (b'\r', rest),
+            (b'\\', [b't', rest @ ..]) => (b'\t', rest),
+            (b'\\', [quoted @ (b'\\' | b'\'' | b'"'), rest @ ..]) => (*quoted, rest),
+            (b'\\', _) => return None,
+            (byte, rest) => (*byte, rest),
+        };
+        bytes.push(byte);
+        text = rest;
+    }
+    Some(bytes)
 }

@@ -1,7 +1,7 @@
 //! The client's side of the conversation: one connection for one request, as in Python.
 
 use super::address::Address;
-use super::server::nonce;
+use super::server::{MOMENT, lacks_descriptor, nonce};
 use super::socket::Stream;
 use crate::error::{Error, ErrorKind, Result};
 use shmtypes_compat::manager::{
@@ -61,6 +61,9 @@ impl Peer {
     fn unreachable(&self, error: io::Error) -> Error {
         if error.kind() == io::ErrorKind::TimedOut {
             return Error::new(ErrorKind::TimedOut { waited_for: "a manager that accepts connections" });
+        }
+        if lacks_descriptor(&error) {
+            return Error::new(ErrorKind::TooManyFiles).caused_by(error);
         }
         Error::new(ErrorKind::ManagerUnreachable { address: self.address.to_string() }).caused_by(error)
     }
@@ -129,6 +132,18 @@ impl Authenticated<'_> {
         Ok(())
     }
 
+    /// Reads, and sleeps only if nothing comes for a [`MOMENT`].
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let start = Instant::now();
+        while start.elapsed() < MOMENT {
+            match self.stream.try_read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                outcome => return outcome,
+            }
+        }
+        self.stream.read(buffer)
+    }
+
     /// Writes what there is to write, and reads once.
     fn step(&mut self) -> Result<Option<Reply>> {
         while !self.connection.pending_output().is_empty() {
@@ -144,7 +159,7 @@ impl Authenticated<'_> {
         let mut buffer = [0; 8 << 10];
         let count = loop {
             self.set_deadline()?;
-            match self.stream.read(&mut buffer) {
+            match self.read(&mut buffer) {
                 Ok(count) => break count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.peer.lost(error)),
@@ -159,6 +174,68 @@ impl Authenticated<'_> {
     }
 }
 
+/// The class of the exception that a traceback tells of: its name is on the first line that is not indented behind the last
+/// head. What follows it, on further lines too, is the exception's message, which may say anything.
+pub(super) fn exception(traceback: &str) -> &str {
+    let behind = traceback.rsplit_once("Traceback (most recent call last):\n").map_or(traceback, |(_, behind)| behind);
+    let line = behind.lines().find(|line| !line.starts_with(' ')).unwrap_or_default();
+    let class = line.split_once(':').map_or(line, |(class, _)| class);
+    class.rsplit('.').next().unwrap_or_default()
+}
+
 fn too_long(error: &EncodeError) -> Error {
     Error::new(ErrorKind::InvalidOptions { reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exception;
+
+    /// As Python 3.8 and 3.13 print them, and as managers of this crate do.
+    #[test]
+    fn the_exception_of_a_traceback_is_the_class_that_was_raised() {
+        let frames =
+            "  File \"managers.py\", line 228, in handle_request\n    result = func(*args)\n             ^^^^\n";
+        let head = "Traceback (most recent call last):\n";
+        let cases = [
+            (format!("{head}{frames}FileExistsError: [Errno 17] File exists: '/psm_1'\n"), "FileExistsError"),
+            (format!("{head}FileExistsError: File exists"), "FileExistsError"),
+            (format!("{head}{frames}KeyError: 'FileExistsError'\n"), "KeyError"),
+            (format!("{head}{frames}ValueError: about\nFileExistsError: no\n"), "ValueError"),
+            (format!("{head}{frames}multiprocessing.managers.RemoteError: \nx\n"), "RemoteError"),
+            (format!("{head}{frames}AssertionError\n"), "AssertionError"),
+            (
+                format!(
+                    "{head}{frames}FileExistsError: x\n\nDuring handling of the above exception, another exception \
+                     occurred:\n\n{head}{frames}AttributeError: y\n"
+                ),
+                "AttributeError",
+            ),
+            (format!("{head}{frames}NotAFileExistsError: x\n"), "NotAFileExistsError"),
+            ("TypeError: reserve_segment takes a name".to_owned(), "TypeError"),
+            (head.to_owned(), ""),
+            (String::new(), ""),
+        ];
+        for (traceback, class) in cases {
+            assert_eq!(exception(&traceback), class, "{traceback}");
+        }
+    }
+
+    /// What the servers of all CPythons have sent.
+    #[test]
+    fn the_exceptions_of_golden_tracebacks_are_known() {
+        let golden = include_str!("../../../compat/tests-data/messages.json");
+        let tracebacks: Vec<String> = golden
+            .match_indices("\"Traceback (most recent call last):")
+            .map(|(start, _)| {
+                let text = &golden[start + 1..];
+                let end = text.find("\\n\"").expect("it ends with a line break");
+                text[..end].replace("\\n", "\n")
+            })
+            .collect();
+        assert!(!tracebacks.is_empty());
+        for traceback in tracebacks {
+            assert_eq!(exception(&traceback), "KeyError", "{traceback}");
+        }
+    }
 }

@@ -34,7 +34,8 @@
 //! |---|---|
 //! | [`shutdown`](SharedMemoryManager::shutdown), by anybody who knows the key | is removed, past what is gone already |
 //! | the handle that started it is dropped | the same |
-//! | the process that started it ends, in whatever way, or is replaced by exec | the same, by the manager, at once |
+//! | the process that started it ends, in whatever way | the same, by the manager, at once |
+//! | it is replaced by exec | the same; once they have ended, if it has forked children that still run this program |
 //! | the manager gets SIGTERM or SIGHUP | the same |
 //! | the manager is killed | stays until the next [`reap`](crate::reap), which finds its registry; a handle's drop does it for the process that started it |
 //! | a client ends, in whatever way | stays |
@@ -72,7 +73,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{ShmLayout, ShmValue, ShmZero};
 use crate::segment::{Persist, SegmentDirectory};
 use crate::sys::{Directory, FileId};
-use client::Peer;
+use client::{Peer, exception};
 use owned::{GREETING, RESERVE_SEGMENT};
 use process::Process;
 use shmtypes_compat::manager::{Object, Request};
@@ -105,7 +106,9 @@ impl SharedMemoryManager {
     /// Starts a manager in a process of its own, and returns when it answers.
     ///
     /// # Errors
-    /// [`ErrorKind::ManagerNotInitialised`] if [`init`] was not called; [`ErrorKind::ManagerDidNotStart`] with the reason.
+    /// [`ErrorKind::ManagerNotInitialised`] if [`init`] was not called; [`ErrorKind::ManagerDidNotStart`] with the reason;
+    /// [`ErrorKind::TooManyFiles`] if this process may open no more. Then nothing is left of it, but for the socket's file at a path that
+    /// the options named, if the manager was killed.
     pub fn start() -> Result<Self> {
         Self::options().start()
     }
@@ -170,7 +173,19 @@ impl SharedMemoryManager {
         SharedMemory::options().dir(self.directory.path()).claimed(self.claim())
     }
 
-    /// Options of Python's lists that the manager is to own.
+    /// Options of Python's lists that the manager is to own. Python 3.8 reads only lists of its own layout, which nothing but
+    /// the [dialect](ShareableListOptions::dialect) makes, whatever Python the manager is of:
+    ///
+    /// ```no_run
+    /// # fn main() -> shmtypes::Result<()> {
+    /// # shmtypes::manager::init();
+    /// # let manager = shmtypes::manager::SharedMemoryManager::start()?;
+    /// use shmtypes::compat::Dialect;
+    ///
+    /// let list = manager.lists().dialect(Dialect::Py38).create(&[1, 2, 3])?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn lists(&self) -> ShareableListOptions {
         ShareableList::options().dir(self.directory.path()).claimed(self.claim())
@@ -184,7 +199,8 @@ impl SharedMemoryManager {
         self.blocks().create(size)
     }
 
-    /// Creates one of Python's lists that the manager owns; Python's `ShareableList(values)` of a manager.
+    /// Creates one of Python's lists that the manager owns; Python's `ShareableList(values)` of a manager. For Python 3.8 see
+    /// [`lists`](Self::lists).
     ///
     /// # Errors
     /// Those of [`ShareableList::create`], and of asking the manager. Then there is no list.
@@ -197,9 +213,7 @@ impl SharedMemoryManager {
     /// # Errors
     /// Those of [`ShmArray::create`], and of asking the manager. Then there is no array.
     pub fn array<T: ShmLayout + ShmZero>(&self, n: usize) -> Result<ShmArray<T>> {
-        let array = ShmArray::options().dir(self.directory.path()).persist(self.persist()).create(n)?;
-        self.hand_over(array.name())?;
-        Ok(array)
+        self.own(ShmArray::options().dir(self.directory.path()).persist(self.persist()).create(n), ShmArray::name)
     }
 
     /// Creates an array that the manager owns, all accesses to which take its lock.
@@ -208,9 +222,7 @@ impl SharedMemoryManager {
     /// Those of [`ShmArray::create`], and of asking the manager. Then there is no array.
     pub fn locked_array<T: ShmValue + ShmZero>(&self, n: usize) -> Result<LockedArray<T>> {
         let options = ShmArray::options().dir(self.directory.path()).persist(self.persist());
-        let array = options.locked().create(n)?;
-        self.hand_over(array.name())?;
-        Ok(array)
+        self.own(options.locked().create(n), LockedArray::name)
     }
 
     /// Creates an empty vector that the manager owns.
@@ -218,9 +230,7 @@ impl SharedMemoryManager {
     /// # Errors
     /// Those of [`ShmVec::create`], and of asking the manager. Then there is no vector.
     pub fn vec<T: ShmValue>(&self, capacity: usize) -> Result<ShmVec<T>> {
-        let vec = ShmVec::options().dir(self.directory.path()).persist(self.persist()).create(capacity)?;
-        self.hand_over(vec.name())?;
-        Ok(vec)
+        self.own(ShmVec::options().dir(self.directory.path()).persist(self.persist()).create(capacity), ShmVec::name)
     }
 
     /// Creates a list that the manager owns.
@@ -228,9 +238,7 @@ impl SharedMemoryManager {
     /// # Errors
     /// Those of [`ShmList::create`], and of asking the manager. Then there is no list.
     pub fn list<V: AsValue>(&self, values: &[V]) -> Result<ShmList> {
-        let list = ShmList::options().dir(self.directory.path()).persist(self.persist()).create(values)?;
-        self.hand_over(list.name())?;
-        Ok(list)
+        self.own(ShmList::options().dir(self.directory.path()).persist(self.persist()).create(values), ShmList::name)
     }
 
     /// Creates a cell that the manager owns.
@@ -238,9 +246,10 @@ impl SharedMemoryManager {
     /// # Errors
     /// Those of [`ShmCell::create_from`], and of asking the manager. Then there is no cell.
     pub fn cell<T: ShmValue>(&self, value: T) -> Result<ShmCell<T>> {
-        let cell = ShmCell::options().dir(self.directory.path()).persist(self.persist()).create_from(value)?;
-        self.hand_over(cell.name())?;
-        Ok(cell)
+        self.own(
+            ShmCell::options().dir(self.directory.path()).persist(self.persist()).create_from(value),
+            ShmCell::name,
+        )
     }
 
     /// Creates one struct of zeros that the manager owns.
@@ -248,9 +257,7 @@ impl SharedMemoryManager {
     /// # Errors
     /// Those of [`ShmBox::create`], and of asking the manager. Then there is no box.
     pub fn shm_box<T: ShmLayout + ShmZero>(&self) -> Result<ShmBox<T>> {
-        let shm_box = ShmBox::options().dir(self.directory.path()).persist(self.persist()).create()?;
-        self.hand_over(shm_box.name())?;
-        Ok(shm_box)
+        self.own(ShmBox::options().dir(self.directory.path()).persist(self.persist()).create(), ShmBox::name)
     }
 
     /// Hands what stands under a name over to the manager: a segment or block that was created in some other way. It will be
@@ -328,12 +335,17 @@ impl SharedMemoryManager {
     }
 
     /// Hands over what was just created. If that fails it is gone: at once, or with its handle.
-    fn hand_over(&self, name: &str) -> Result<()> {
-        self.track(name).inspect_err(|_| {
-            if self.persist() == Persist::Keep {
-                let _ = SegmentDirectory::of(self.directory.clone()).unlink(name);
+    fn own<T>(&self, made: Result<T>, name: impl Fn(&T) -> &str) -> Result<T> {
+        let made = made?;
+        match self.track(name(&made)) {
+            Ok(()) => Ok(made),
+            Err(error) => {
+                if self.persist() == Persist::Keep {
+                    let _ = SegmentDirectory::of(self.directory.clone()).unlink(name(&made));
+                }
+                Err(error)
             }
-        })
+        }
     }
 }
 
@@ -368,7 +380,7 @@ impl Claimant for ManagersClaim {
         match self.peer.connect()?.call_and_stay(&request) {
             Ok(stream) => Ok(Box::new(Reserved { peer: Arc::clone(&self.peer), stream })),
             Err(error) => Err(match error.kind() {
-                ErrorKind::ManagerRefused { traceback } if traceback.contains("FileExistsError") => {
+                ErrorKind::ManagerRefused { traceback } if exception(traceback) == "FileExistsError" => {
                     Error::new(ErrorKind::AlreadyExists { owner: None })
                 }
                 _ => error,

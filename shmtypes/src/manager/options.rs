@@ -1,6 +1,6 @@
 //! How a manager is started, reached or served.
 
-use super::address::Address;
+use super::address::{Address, LONGEST_PATH};
 use super::client::Peer;
 use super::owned::Owned;
 use super::server::{Server, nonce};
@@ -9,6 +9,7 @@ use super::{SharedMemoryManager, process};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::registry::{RegistryEntry, SOCKET, SOCKET_DIRECTORY, remove_socket};
 use crate::sys::{self, Directory, FileId};
+use nix::errno::Errno;
 use shmtypes_compat::manager::{AuthKey, Options};
 use std::ffi::OsString;
 use std::fs::DirBuilder;
@@ -18,8 +19,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The key goes to the manager in one message.
-const LONGEST_KEY: usize = 32 << 10;
+/// So that a program that was started by somebody else is not made to take any number of bytes.
+pub(super) const LONGEST_KEY: usize = 32 << 10;
 
 /// How long a manager is waited for.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -64,13 +65,6 @@ impl Default for ManagerOptions {
     }
 }
 
-/// A manager that serves: what is told to whoever waits for that.
-#[derive(Debug)]
-pub(super) struct Started<'a> {
-    pub(super) address: &'a Address,
-    pub(super) registry: &'a str,
-}
-
 impl ManagerOptions {
     /// Where the manager is reached. Unless given, a Unix socket in a directory that only this user can enter, made for it
     /// and removed with it. A path is made absolute; whoever names one removes the file that a killed manager leaves there.
@@ -91,7 +85,8 @@ impl ManagerOptions {
     }
 
     /// The key that both sides must prove to know, any bytes. Unless given, 32 random ones. Python's default is a random
-    /// one for each family of processes, so that Python clients must be given it.
+    /// one for each family of processes, so that Python clients must be given it. What this crate copies of it is wiped when
+    /// it is no longer needed; the caller's own bytes and what digests keep of it while they are computed are not.
     #[must_use]
     pub fn authkey(mut self, key: impl AsRef<[u8]>) -> Self {
         self.key = Some(AuthKey::new(key.as_ref()));
@@ -136,6 +131,9 @@ impl ManagerOptions {
     /// # Errors
     /// As there; [`ErrorKind::ManagerDidNotStart`] also for an address that is taken.
     pub fn start(&self) -> Result<SharedMemoryManager> {
+        if let Some(address) = &self.address {
+            address.check()?;
+        }
         let key = self.key()?;
         if key.as_bytes().len() > LONGEST_KEY {
             let reason = format!("a manager is started with a key of up to {LONGEST_KEY} bytes");
@@ -156,6 +154,7 @@ impl ManagerOptions {
             Error::new(ErrorKind::InvalidOptions { reason })
         };
         let address = self.address.clone().ok_or_else(|| missing("address"))?;
+        address.check()?;
         let key = self.key.clone().ok_or_else(|| missing("authkey"))?;
         SharedMemoryManager::join(self.peer(address, key), self.directory.clone())
     }
@@ -171,7 +170,7 @@ impl ManagerOptions {
     /// cannot be removed at the end.
     pub fn serve(&self, ready: impl FnOnce(&Address, &AuthKey)) -> Result<()> {
         let key = self.key()?;
-        self.serve_until(&key, None, Vec::new(), |started| ready(started.address, &key))
+        self.serve_until(&key, random()?, None, Vec::new(), |address| ready(address, &key))
     }
 
     /// The same, on a socket that is listening already. Its file, if it has one, is the caller's to remove.
@@ -186,17 +185,22 @@ impl ManagerOptions {
         };
         let listener = listener.into();
         listener.check_kind()?;
-        self.serve_until(key, Some(listener), Vec::new(), |_| ())
+        self.serve_until(key, random()?, Some(listener), Vec::new(), |_| ())
     }
 
+    /// Serves until a client asks for the end, or one of `ends` says so. `registry` is a random number.
     pub(super) fn serve_until(
         &self,
         key: &AuthKey,
+        registry: u128,
         listener: Option<Listener>,
         ends: Vec<BorrowedFd<'_>>,
-        ready: impl FnOnce(&Started<'_>),
+        ready: impl FnOnce(&Address),
     ) -> Result<()> {
-        let mut owned = Owned::new(self.directory.clone())?;
+        if let Some(address) = &self.address {
+            address.check()?;
+        }
+        let mut owned = Owned::new(self.directory.clone(), registry)?;
         if listener.is_some() || self.address.is_some() {
             return self.serve_bound(key, listener, &mut owned, ends, ready);
         }
@@ -204,8 +208,9 @@ impl ManagerOptions {
         let socket = PrivateSocket::new()?;
         let place = owned.registry().add(&RegistryEntry::socket_at(&socket.0)?)?;
         let result = socket.bind().and_then(|listener| self.serve_bound(key, Some(listener), &mut owned, ends, ready));
-        drop(socket);
-        owned.registry().remove(place);
+        if socket.remove() {
+            owned.registry().remove(place);
+        }
         result
     }
 
@@ -215,7 +220,7 @@ impl ManagerOptions {
         listener: Option<Listener>,
         owned: &mut Owned,
         ends: Vec<BorrowedFd<'_>>,
-        ready: impl FnOnce(&Started<'_>),
+        ready: impl FnOnce(&Address),
     ) -> Result<()> {
         let (listener, _file) = match (listener, &self.address) {
             (Some(listener), _) => (listener, None),
@@ -223,23 +228,39 @@ impl ManagerOptions {
             (None, None) => return Err(Error::new(ErrorKind::Unnamed)),
         };
         let address = listener.address()?;
-        let registry = owned.registry().name().to_owned();
-        ready(&Started { address: &address, registry: &registry });
         let options = Options::default().allow_legacy(self.legacy);
-        Server { listener: &listener, key, options, owned, ends, spare: Vec::new() }.run()
+        let server = Server::new(&listener, key, options, owned, ends)?;
+        ready(&address);
+        server.run()
     }
 
     fn key(&self) -> Result<AuthKey> {
         match &self.key {
             Some(key) => Ok(key.clone()),
             // As many bytes as Python's `os.urandom(32)`.
-            None => Ok(AuthKey::new(nonce()?.get(..32).unwrap_or_default())),
+            None => {
+                let mut random = nonce()?;
+                let key = AuthKey::new(random.get(..32).unwrap_or_default());
+                wipe(&mut random);
+                Ok(key)
+            }
         }
     }
 
     fn peer(&self, address: Address, key: AuthKey) -> Peer {
         Peer { address, key, options: Options::default().allow_legacy(self.legacy), timeout: self.timeout }
     }
+}
+
+pub(super) fn random() -> Result<u128> {
+    Ok(u128::from_ne_bytes(sys::random()?))
+}
+
+/// Overwrites what nobody is to find in memory that is given back.
+pub(super) fn wipe(secret: &mut [u8]) {
+    secret.fill(0);
+    // It may look at them, for all that the compiler knows, which would leave the zeros out otherwise.
+    core::hint::black_box(secret);
 }
 
 /// The file of a socket at an address that the caller named, removed in the end if it still is that one.
@@ -274,11 +295,28 @@ struct PrivateSocket(PathBuf);
 impl PrivateSocket {
     fn new() -> Result<Self> {
         // Half of the random bytes are enough for a name that nobody can foresee.
-        let random = u128::from_ne_bytes(sys::random()?) as u64;
-        // Short, because a socket's path has at most 107 bytes (unix(7)).
+        let random = random()? as u64;
         let name = format!("{SOCKET_DIRECTORY}{random:016x}");
-        let path = std::env::temp_dir().join(name).join(SOCKET);
-        Ok(Self(std::path::absolute(&path).unwrap_or(path)))
+        let temporary = std::env::temp_dir();
+        let path = temporary.join(name).join(SOCKET);
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let excess = path.as_os_str().len().saturating_sub(LONGEST_PATH);
+        if excess > 0 {
+            let reason = format!(
+                "the path of its socket would be {excess} bytes too long below {}: set TMPDIR to a shorter path, or name \
+                 an address with `.address(…)`",
+                temporary.display()
+            );
+            return Err(Error::new(ErrorKind::ManagerDidNotStart { reason }));
+        }
+        Ok(Self(path))
+    }
+
+    /// Whether nothing is left of it.
+    fn remove(&self) -> bool {
+        remove_socket(&self.0, sys::effective_user());
+        let directory = self.0.parent().unwrap_or(&self.0);
+        Directory::status(directory).is_err_and(|failure| failure.errno == Errno::ENOENT)
     }
 
     fn bind(&self) -> Result<Listener> {
@@ -293,6 +331,6 @@ impl PrivateSocket {
 
 impl Drop for PrivateSocket {
     fn drop(&mut self) {
-        remove_socket(&self.0, sys::effective_user());
+        self.remove();
     }
 }

@@ -3,10 +3,11 @@
 use super::registry::{Place, Registry, part_name};
 use crate::compat::name::PosixName;
 use crate::error::{Error, ErrorKind, Result};
-use crate::segment::Detached;
+use crate::segment::detach::{Detached, RemoverPatience};
 use crate::segment::hold::Hold;
 use crate::segment::registry::{EntryKind, RegistryEntry, remove_block, remove_claimed};
 use crate::sys::{self, Directory, FileId};
+use nix::errno::Errno;
 use shmtypes_compat::manager::{Object, Reply, Request};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -19,13 +20,10 @@ pub(super) const GREETING: &str = "shmtypes 1";
 /// Owns a name before it exists: `(name, device, inode)`. A client that is killed after it has given a block its name, and
 /// before it has told its manager, would leave the block to nobody.
 ///
-/// The client keeps its connection until the block has its name, and says so by a byte. When it closes it without, because it died,
-/// the manager looks whether the block is there, and forgets it if not. A manager that will not own it closes the connection first: the client looks for that once it has
-/// given the block its name, and takes the name back.
+/// The client keeps its connection until the block has its name, and says so by a byte. When it closes it without, because
+/// it died, the manager looks whether the block is there, and forgets it if not. A manager that will not own it closes the
+/// connection first: the client looks for that once it has given the block its name, and takes the name back.
 pub(super) const RESERVE_SEGMENT: &str = "reserve_segment";
-
-/// How many names that others keep locked are waited for at the end; what is behind them is left to `reap`.
-const MOST_BUSY: usize = 8;
 
 /// Mappings that are left for everything but segments that are owned, of which each has one.
 const OTHER_MAPPINGS: usize = 4096;
@@ -72,8 +70,9 @@ pub(super) struct Outcome {
 }
 
 impl Owned {
-    pub(super) fn new(directory: Directory) -> Result<Self> {
-        let registry = Registry::new(directory.clone())?;
+    /// Owns nothing yet. `registry` is random.
+    pub(super) fn new(directory: Directory, registry: u128) -> Result<Self> {
+        let registry = Registry::new(directory.clone(), registry)?;
         let device = Directory::status(&directory.join(&part_name(registry.name(), 0)))?.id.device;
         let (things, order) = (HashMap::new(), BTreeMap::new());
         let most_segments = sys::most_mappings().saturating_sub(OTHER_MAPPINGS);
@@ -88,7 +87,7 @@ impl Owned {
     pub(super) fn handle(&mut self, request: &Request) -> Outcome {
         let answer = |result: Result<()>, name: &str| Outcome {
             lacks_descriptors: result.as_ref().is_err_and(|error| *error.kind() == ErrorKind::TooManyFiles),
-            reply: result.map_or_else(|error| traceback(&error, name), |()| Reply::none()),
+            reply: result.map_or_else(|error| exception(&error, name), |()| Reply::none()),
             reserved: None,
         };
         let reply = match request {
@@ -97,9 +96,9 @@ impl Owned {
                 Object::Bytes(self.directory.path().as_os_str().as_bytes().to_vec()),
             ])),
             Request::TrackSegment(name) => return answer(self.track(name), name),
-            Request::ReleaseSegment(name) => match self.release(name) {
+            Request::ReleaseSegment(name) => match self.release(name, &mut RemoverPatience::for_one()) {
                 Err(error) if *error.kind() == ErrorKind::NotFound => {
-                    Reply::traceback(format!("{TRACEBACK}ValueError: list.remove(x): x not in list ({name:?})"))
+                    traceback(&format!("ValueError: list.remove(x): x not in list ({name:?})"))
                 }
                 result => return answer(result, name),
             },
@@ -141,9 +140,6 @@ impl Owned {
     /// Takes over what stands under the name; what it owns already stays as it is.
     fn track(&mut self, name: &str) -> Result<()> {
         let name = file_name(name)?;
-        if self.registry.is_part(&name) {
-            return Err(Error::new(ErrorKind::PermissionDenied { operation: "take over a manager's own registry" }));
-        }
         let path = self.directory.join(&name);
         let hold = Hold::new(&self.directory, &path)?;
         if let Some(thing) = self.things.get_mut(&name) {
@@ -171,11 +167,22 @@ impl Owned {
             let reason = "the client's directory of segments is on another file system than the manager's".to_owned();
             return Err(Error::new(ErrorKind::InvalidOptions { reason }));
         }
-        if self.things.contains_key(&name) || self.registry.is_part(&name) {
+        let is_taken = self.things.get(&name).is_some_and(|thing| thing.is_pending || self.is_there(&name, thing.id));
+        if is_taken || self.registry.is_part(&name) {
             return Err(Error::new(ErrorKind::AlreadyExists { owner: None }));
         }
+        // What had the name is gone; somebody else removed it.
+        self.forget(&name);
         self.own(name.clone(), id, None)?;
         Ok(name)
+    }
+
+    /// Whether a name still is that of what was owned under it. Where that is not known, it is.
+    fn is_there(&self, name: &str, id: FileId) -> bool {
+        match Directory::status(&self.directory.join(name)) {
+            Ok(status) => status.id == id,
+            Err(failure) => failure.errno != Errno::ENOENT,
+        }
     }
 
     fn own(&mut self, name: String, id: FileId, hold: Option<Hold>) -> Result<()> {
@@ -198,7 +205,7 @@ impl Owned {
     }
 
     /// Removes what it owns under the name, if it is still there. What cannot be removed stays owned.
-    fn release(&mut self, name: &str) -> Result<()> {
+    fn release(&mut self, name: &str, patience: &mut RemoverPatience) -> Result<()> {
         let name = file_name(name)?;
         let Some(thing) = self.things.get(&name) else { return Err(Error::new(ErrorKind::NotFound)) };
         if thing.is_pending {
@@ -207,7 +214,7 @@ impl Owned {
         }
         let path = self.directory.join(&name);
         let removed = match &thing.hold {
-            Some(hold) if hold.is_segment() => remove_claimed(&path, thing.id),
+            Some(hold) if hold.is_segment() => remove_claimed(&path, thing.id, patience),
             _ => remove_block(&path, thing.id, sys::effective_user()),
         };
         match removed? {
@@ -224,22 +231,18 @@ impl Owned {
     /// their connections are closed.
     ///
     /// # Errors
-    /// The first one; everything else is gone, but for what is behind a number of names that somebody keeps locked.
+    /// The first one; everything else is gone.
     pub(super) fn release_all(&mut self) -> Result<()> {
         self.released = true;
         let names: Vec<String> = self.order.values().cloned().collect();
-        let (mut first, mut busy) = (Ok(()), 0);
+        let (mut first, mut patience) = (Ok(()), RemoverPatience::for_many());
         for name in names {
             self.settle(&name);
             if !self.things.contains_key(&name) {
                 continue;
             }
-            let released = self.release(&name).map_err(|error| error.on(&name));
-            busy += usize::from(released.as_ref().is_err_and(|error| *error.kind() == ErrorKind::Busy));
+            let released = self.release(&name, &mut patience).map_err(|error| error.on(&name));
             first = first.and(released);
-            if busy == MOST_BUSY {
-                break;
-            }
         }
         first
     }
@@ -271,7 +274,12 @@ impl Drop for Owned {
 
 /// What is answered to whoever asked for the end.
 pub(super) fn farewell(released: &Result<()>) -> Reply {
-    released.as_ref().map_or_else(|error| traceback(error, ""), |()| Reply::none())
+    released.as_ref().map_or_else(|error| exception(error, ""), |()| Reply::none())
+}
+
+/// Whether it keeps the client's connection.
+pub(super) fn is_reservation(request: &Request) -> bool {
+    matches!(request, Request::Other { method, .. } if method == RESERVE_SEGMENT)
 }
 
 /// The name in the directory that a client means: Python's rules, by which no name leads out of it.
@@ -281,10 +289,15 @@ fn file_name(name: &str) -> Result<String> {
 }
 
 /// As Python's server would have told it: the text of an exception.
-fn traceback(error: &Error, name: &str) -> Reply {
+fn exception(error: &Error, name: &str) -> Reply {
     let text = match error.kind() {
         ErrorKind::NotFound => format!("FileNotFoundError: [Errno 2] No such file or directory: {name:?}"),
         _ => format!("{}: {error}", error.python_exception()),
     };
-    Reply::traceback(format!("{TRACEBACK}{text}"))
+    traceback(&text)
+}
+
+/// A traceback of one line.
+pub(super) fn traceback(exception: &str) -> Reply {
+    Reply::traceback(format!("{TRACEBACK}{exception}"))
 }

@@ -5,29 +5,32 @@
 //!   | /proc/self/exe with SHMTYPES_MANAGER set,   |
 //!   | and as its standard input one end of a      |
 //!   | pair of sockets                             |
-//!   |---- "start", key, address, directory, ----->| `init`, at the start of `main`: opens its socket and
-//!   |     with a descriptor of the owner          | its registry
-//!   |<--- where it is reached, its registry ------|
+//!   |---- key, with a descriptor of the owner --->| `init`, at the start of `main`: makes its registry and its
+//!   |---- "start", address, directory, registry ->| socket
+//!   |<--- where it is reached, or why not --------|
 //!   |                                             | serves, until it is asked to end, or the owner's descriptor
 //!   |                                             | says that it has ended, or the other end of the pair is closed
 //! ```
 //!
-//! The key goes through the socket, so that nobody sees it among the arguments or in the environment.
+//! The key goes through the socket, so that nobody sees it among the arguments or in the environment; and not through a
+//! pickle, of which there would be copies. The owner names the registry, so that it can remove what a manager leaves that is
+//! killed before it has said anything.
 
 use super::address::Address;
-use super::options::{ManagerOptions, Started};
-use super::registry::is_part_of;
-use super::server::failure;
+use super::options::{LONGEST_KEY, ManagerOptions, random, wipe};
+use super::registry::{self, is_part_of};
+use super::server::{descriptor_limit, failure, lacks_descriptor};
 use super::socket::remaining;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::SegmentDirectory;
-use crate::sys::{self, Directory, Patience};
+use crate::sys::{self, Birthplace, Directory, Patience};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use shmtypes_compat::manager::{AuthKey, Object, Reply, Request, frame};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
@@ -44,6 +47,9 @@ const START: &str = "start";
 
 /// Longer than any message that starts a manager.
 const MOST_BYTES: usize = 64 << 10;
+
+/// How long a manager that has not answered in time may take to take away what it has made. Then it is killed.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// How long a program that was started as a manager waits for being told what to do.
 const OWNER_PATIENCE: Duration = Duration::from_secs(30);
@@ -66,6 +72,28 @@ static INITIALISED: AtomicBool = AtomicBool::new(false);
 /// In a process that was started as a manager it does not return: it serves, and ends the process. In all others it does
 /// nothing but remember that it was called. What stands before it in `main` happens in the manager's process too.
 ///
+/// # Tests
+/// The `main` of a `#[test]` is not yours, so that nothing calls `init` there, and [`start`](super::SharedMemoryManager::start)
+/// says so. Either a program of the package that calls it is the manager, such as one with a `main` of nothing but
+/// `manager::init()`:
+///
+/// ```text
+/// #[test]
+/// fn prices_are_shared() -> shmtypes::Result<()> {
+///     let manager = SharedMemoryManager::options().program(env!("CARGO_BIN_EXE_manager"), [""; 0]).start()?;
+///     // …
+///     Ok(())
+/// }
+/// ```
+///
+/// or the test has its own `main`, which calls `init` first, and Cargo.toml says so:
+///
+/// ```toml
+/// [[test]]
+/// name = "prices"
+/// harness = false
+/// ```
+///
 /// A program with rights that whoever started it does not have, such as one with a set-user-id bit, does not become a
 /// manager: the other end of its input could be anybody's.
 pub fn init() {
@@ -74,8 +102,10 @@ pub fn init() {
     if std::env::var_os(VARIABLE).is_some() {
         let status = match serve_owner() {
             Ok(()) => 0,
-            Err(error) => {
-                let _ = writeln!(io::stderr(), "shmtypes manager: {error}");
+            Err(untold) => {
+                if let Some(error) = untold {
+                    let _ = writeln!(io::stderr(), "shmtypes manager: {error}");
+                }
                 1
             }
         };
@@ -92,7 +122,7 @@ pub(super) struct Process {
     /// The owner's end of the pair. When it is closed, the manager ends.
     control: UnixStream,
     /// The process that started it, which alone ends it: a forked child has only a copy of this.
-    owner: u32,
+    owner: Birthplace,
     registry: String,
     directory: Directory,
 }
@@ -119,26 +149,37 @@ pub(super) fn start(options: &ManagerOptions, key: &AuthKey) -> Result<(Process,
         }
         None => return Err(Error::new(ErrorKind::ManagerNotInitialised)),
     };
-    let (control, theirs) = UnixStream::pair().map_err(failure("make a pair of sockets"))?;
+    let owner = Birthplace::new()?;
+    let number = random()?;
+    let (control, theirs) = UnixStream::pair().map_err(|error| match lacks_descriptor(&error) {
+        true => Error::new(ErrorKind::TooManyFiles).caused_by(error),
+        false => failure("make a pair of sockets")(error),
+    })?;
     // Without it the manager still ends with the pair; a forked child that outlives the owner would keep that open.
     let own_process = sys::own_process().ok();
     command.env(VARIABLE, "1").stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null());
     let child = command.spawn().map_err(|error| {
+        if lacks_descriptor(&error) {
+            return Error::new(ErrorKind::TooManyFiles).caused_by(error);
+        }
         let program = command.get_program().to_string_lossy();
         Error::new(ErrorKind::ManagerDidNotStart { reason: format!("{program} could not be run") }).caused_by(error)
     })?;
     // Holds the other end of the pair, too.
     drop(command);
-    let mut starting = Starting { child: Some(child) };
+    let (registry, directory) = (registry::name(number), options.directory.clone());
+    let mut starting = Starting { child: Some(child), control: &control, registry: &registry, directory: &directory };
     let deadline = Instant::now() + options.timeout;
-    let answer = send_start(&control, options, key, own_process.as_ref().map(AsFd::as_fd), deadline)
+    let start = Start { key, options, registry: number };
+    let answer = start
+        .send(&control, own_process.as_ref().map(AsFd::as_fd), deadline)
         .and_then(|()| receive(&control, deadline));
-    let reason = match answer.map(|(bytes, _)| Reply::parse(&bytes)) {
-        Ok(Ok(Reply::Return(object))) => match parse_started(object) {
-            Some((address, registry)) => {
+    let reason = match answer.map(|bytes| Reply::parse(&bytes)) {
+        Ok(Ok(Reply::Return(object))) => match parse_address(&object) {
+            Some(address) => {
                 let Some(child) = starting.child.take() else { return Err(Error::new(ErrorKind::Busy)) };
-                let directory = options.directory.clone();
-                let (pid, owner) = (child.id(), std::process::id());
+                drop(starting);
+                let pid = child.id();
                 let (child, ended) = (Mutex::new(child), AtomicBool::new(false));
                 return Ok((Process { child, pid, ended, control, owner, registry, directory }, address));
             }
@@ -154,12 +195,15 @@ pub(super) fn start(options: &ManagerOptions, key: &AuthKey) -> Result<(Process,
     Err(Error::new(ErrorKind::ManagerDidNotStart { reason }))
 }
 
-/// A manager that has not answered yet, and is ended if it does not.
-struct Starting {
+/// A manager that has not answered yet. If it does not, it is ended, and leaves nothing.
+struct Starting<'a> {
     child: Option<Child>,
+    control: &'a UnixStream,
+    registry: &'a str,
+    directory: &'a Directory,
 }
 
-impl Starting {
+impl Starting<'_> {
     /// Says how a process ended that has closed its end of the pair.
     fn ended(&mut self) -> String {
         let deadline = Instant::now() + Duration::from_secs(1);
@@ -167,7 +211,8 @@ impl Starting {
         // The pair is closed a moment before the process has ended.
         while Instant::now() < deadline {
             if let Ok(Some(status)) = child.try_wait() {
-                return format!("the program ended before it served ({status}); does its `main` call `init` first?");
+                let hint = if status.code().is_some() { "; does its `main` call `init` first?" } else { "" };
+                return format!("the program ended before it served ({status}){hint}");
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -175,12 +220,32 @@ impl Starting {
     }
 }
 
-impl Drop for Starting {
+impl Drop for Starting<'_> {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            // It may have ended itself.
-            let _ = child.kill();
-            let _ = child.wait();
+        let Some(child) = &mut self.child else { return };
+        // When it comes to serving, it finds this end closed, and removes even what its owner does not know of.
+        let _ = self.control.shutdown(Shutdown::Write);
+        let deadline = Instant::now() + GRACE;
+        while Instant::now() < deadline && matches!(child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // It may have ended itself.
+        let _ = child.kill();
+        if !child.wait().is_ok_and(|status| status.success()) {
+            remove_left(self.directory, self.registry);
+        }
+    }
+}
+
+/// Removes what a manager has left that did not end as it should.
+fn remove_left(directory: &Directory, registry: &str) {
+    // Any of its parts may be gone: it may have been killed while it took them away.
+    for name in directory.names().unwrap_or_default() {
+        if let Some(name) = name.to_str()
+            && is_part_of(registry, name)
+        {
+            // What this cannot remove, `reap` finds.
+            let _ = SegmentDirectory::of(directory.clone()).reap_named(name);
         }
     }
 }
@@ -199,7 +264,7 @@ impl Process {
 
     /// Whether this process is the one that started the manager.
     pub(super) fn is_own(&self) -> bool {
-        self.owner == std::process::id()
+        self.owner.is_here()
     }
 
     /// Waits for the end of a manager that was asked to end; one that has not ended by the deadline is killed. What a killed
@@ -207,7 +272,7 @@ impl Process {
     pub(super) fn end(&self, deadline: Instant) {
         let Ok(mut child) = self.child.lock() else { return };
         // Nothing but its end ever comes from there.
-        let _ = self.control.shutdown(std::net::Shutdown::Write);
+        let _ = self.control.shutdown(Shutdown::Write);
         let ended = loop {
             let Ok(left) = remaining(deadline) else { break false };
             let _ = self.control.set_read_timeout(Some(left));
@@ -225,61 +290,79 @@ impl Process {
         // Relaxed: as in `has_ended`.
         self.ended.store(true, Ordering::Relaxed);
         // There is nothing left of one that has ended as it should.
-        if status.is_ok_and(|status| status.success()) {
-            return;
+        if !status.is_ok_and(|status| status.success()) {
+            remove_left(&self.directory, &self.registry);
         }
-        // Any of its parts may be gone: it may have been killed while it took them away.
-        for name in self.directory.names().unwrap_or_default() {
-            if let Some(name) = name.to_str()
-                && is_part_of(&self.registry, name)
-            {
-                // What this cannot remove, `reap` finds.
-                let _ = SegmentDirectory::of(self.directory.clone()).reap_named(name);
+    }
+}
+
+/// What a manager is told by whoever starts it.
+struct Start<'a> {
+    key: &'a AuthKey,
+    options: &'a ManagerOptions,
+    registry: u128,
+}
+
+impl Start<'_> {
+    fn send(&self, control: &UnixStream, own_process: Option<BorrowedFd<'_>>, deadline: Instant) -> io::Result<()> {
+        let address = match &self.options.address {
+            None => Object::None,
+            Some(address) => address_object(address),
+        };
+        let request = Request::Other {
+            method: START.to_owned(),
+            args: vec![
+                address,
+                Object::Bytes(self.options.directory.path().as_os_str().as_bytes().to_vec()),
+                Object::Bool(self.options.legacy),
+                Object::Bytes(self.registry.to_ne_bytes().to_vec()),
+            ],
+        };
+        let payload = request.encode().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let mut message = Vec::new();
+        frame::encode(&payload, &mut message);
+        let key = self.key.as_bytes();
+        let length = (key.len() as u32).to_ne_bytes();
+        control.set_write_timeout(Some(remaining(deadline)?))?;
+        let sent = sys::send_with_descriptor(control.as_fd(), &length, own_process)?;
+        for mut rest in [&length[sent..], key, &message] {
+            while !rest.is_empty() {
+                rest = &rest[sys::send(control.as_fd(), rest, Patience::Waits)?..];
             }
         }
+        Ok(())
     }
 }
 
-fn send_start(
-    control: &UnixStream,
-    options: &ManagerOptions,
-    key: &AuthKey,
-    own_process: Option<BorrowedFd<'_>>,
-    deadline: Instant,
-) -> io::Result<()> {
-    let address = match &options.address {
-        None => Object::None,
-        Some(address) => address_object(address),
-    };
-    let request = Request::Other {
-        method: START.to_owned(),
-        args: vec![
-            Object::Bytes(key.as_bytes().to_vec()),
-            address,
-            Object::Bytes(options.directory.path().as_os_str().as_bytes().to_vec()),
-            Object::Bool(options.legacy),
-        ],
-    };
-    let payload = request.encode().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    let mut message = Vec::new();
-    frame::encode(&payload, &mut message);
-    control.set_write_timeout(Some(remaining(deadline)?))?;
-    let sent = sys::send_with_descriptor(control.as_fd(), &message, own_process)?;
-    let mut rest = &message[sent..];
-    while !rest.is_empty() {
-        rest = &rest[sys::send(control.as_fd(), rest, Patience::Waits)?..];
-    }
-    Ok(())
-}
-
-/// One frame, and the descriptor that came with it.
-fn receive(control: &UnixStream, deadline: Instant) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
+/// One frame.
+fn receive(control: &UnixStream, deadline: Instant) -> io::Result<Vec<u8>> {
     let mut decoder = frame::Decoder::new(MOST_BYTES);
-    let mut descriptor = None;
     let mut buffer = [0; 4096];
     loop {
         control.set_read_timeout(Some(remaining(deadline)?))?;
-        let (count, received) = match sys::receive_with_descriptor(control.as_fd(), &mut buffer) {
+        let mut control = control;
+        let count = match control.read(&mut buffer) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let mut bytes = &buffer[..count];
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        if let Some(payload) = decoder.feed(&mut bytes).map_err(invalid)? {
+            return Ok(payload);
+        }
+    }
+}
+
+/// The key, and the descriptor that came with it.
+fn receive_key(mut control: &UnixStream, deadline: Instant) -> io::Result<(AuthKey, Option<OwnedFd>)> {
+    let mut length = [0; 4];
+    let mut descriptor = None;
+    let mut filled = 0;
+    while filled < length.len() {
+        control.set_read_timeout(Some(remaining(deadline)?))?;
+        let (count, received) = match sys::receive_with_descriptor(control.as_fd(), &mut length[filled..]) {
             Ok(received) => received,
             Err(nix::errno::Errno::EINTR) => continue,
             Err(errno) => return Err(errno.into()),
@@ -288,12 +371,16 @@ fn receive(control: &UnixStream, deadline: Instant) -> io::Result<(Vec<u8>, Opti
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         descriptor = received.or(descriptor);
-        let mut bytes = &buffer[..count];
-        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        if let Some(payload) = decoder.feed(&mut bytes).map_err(invalid)? {
-            return Ok((payload, descriptor));
-        }
+        filled += count;
     }
+    let length = u32::from_ne_bytes(length) as usize;
+    if length > LONGEST_KEY {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut bytes = vec![0; length];
+    let key = control.read_exact(&mut bytes).map(|()| AuthKey::new(&bytes));
+    wipe(&mut bytes);
+    Ok((key?, descriptor))
 }
 
 fn address_object(address: &Address) -> Object {
@@ -316,70 +403,93 @@ fn parse_address(object: &Object) -> Option<Address> {
     }
 }
 
-fn parse_started(object: Object) -> Option<(Address, String)> {
-    let Object::Tuple(parts) = object else { return None };
-    let [address, Object::Str(registry)] = &parts[..] else { return None };
-    Some((parse_address(address)?, registry.clone()))
+/// What the owner wants.
+struct Received {
+    key: AuthKey,
+    options: ManagerOptions,
+    registry: u128,
+    /// The owner's own descriptor.
+    owner: Option<OwnedFd>,
 }
 
-/// What the owner wants: the key, the options, and its own descriptor.
-fn receive_start(control: &UnixStream) -> io::Result<(AuthKey, ManagerOptions, Option<OwnedFd>)> {
-    let (bytes, owner) = receive(control, Instant::now() + OWNER_PATIENCE)?;
+fn receive_start(control: &UnixStream) -> io::Result<Received> {
+    let deadline = Instant::now() + OWNER_PATIENCE;
+    let (key, owner) = receive_key(control, deadline)?;
+    let bytes = receive(control, deadline)?;
     let invalid = || io::Error::from(io::ErrorKind::InvalidData);
     let Ok(Request::Other { method, args }) = Request::parse(&bytes) else { return Err(invalid()) };
     match (method.as_str(), &args[..]) {
-        (START, [Object::Bytes(key), address, Object::Bytes(directory), Object::Bool(legacy)]) => {
+        (START, [address, Object::Bytes(directory), Object::Bool(legacy), Object::Bytes(registry)]) => {
             let mut options = ManagerOptions::default().dir(OsString::from(OsStr::from_bytes(directory)));
             options.legacy = *legacy;
             if *address != Object::None {
                 options.address = Some(parse_address(address).ok_or_else(invalid)?);
             }
-            Ok((AuthKey::new(key), options, owner))
+            let registry = u128::from_ne_bytes(registry.as_slice().try_into().map_err(|_| invalid())?);
+            Ok(Received { key, options, registry, owner })
         }
         _ => Err(invalid()),
     }
 }
 
 /// The manager's process, from the start of `main` to its end.
-fn serve_owner() -> Result<()> {
+///
+/// # Errors
+/// `None` if whoever started it was told.
+fn serve_owner() -> Result<(), Option<Error>> {
     if sys::has_borrowed_rights() {
         let reason = format!("{VARIABLE} is set in a program with rights that whoever started it does not have");
-        return Err(Error::new(ErrorKind::ManagerDidNotStart { reason }));
+        return Err(Some(Error::new(ErrorKind::ManagerDidNotStart { reason })));
     }
-    let input = io::stdin().as_fd().try_clone_to_owned().map_err(failure("take standard input"))?;
+    let input = io::stdin().as_fd().try_clone_to_owned().map_err(|error| failure("take standard input")(error))?;
     let control = UnixStream::from(input);
-    let (key, options, owner) = receive_start(&control).map_err(|error| {
-        let reason = format!("{VARIABLE} is set, and standard input is not from a program that starts a manager");
-        Error::new(ErrorKind::ManagerDidNotStart { reason }).caused_by(error)
-    })?;
-    let signals = take_signals()?;
-    let mut ends = vec![control.as_fd(), signals.as_fd()];
-    ends.extend(owner.as_ref().map(AsFd::as_fd));
     let tell = |reply: Reply| {
         let mut message = Vec::new();
         if let Ok(payload) = reply.encode() {
             frame::encode(&payload, &mut message);
         }
-        // If the owner has ended meanwhile, that is found out next.
-        let _ = sys::send(control.as_fd(), &message, Patience::Waits);
+        sys::send(control.as_fd(), &message, Patience::Waits).is_ok()
     };
     let mut served = false;
-    let result = options.serve_until(&key, None, ends, |started: &Started<'_>| {
-        served = true;
-        let address = address_object(started.address);
-        tell(Reply::Return(Object::Tuple(vec![address, Object::Str(started.registry.to_owned())])));
+    let result = receive_start(&control).map_err(not_started).and_then(|start| {
+        let signals = take_signals()?;
+        let mut ends = vec![control.as_fd(), signals.as_fd()];
+        ends.extend(start.owner.as_ref().map(AsFd::as_fd));
+        start.options.serve_until(&start.key, start.registry, None, ends, |address| {
+            served = true;
+            // If the owner has ended meanwhile, that is found out next.
+            tell(Reply::Return(address_object(address)));
+        })
     });
-    if let Err(error) = &result
-        && !served
-    {
-        let reason = match error.kind() {
-            ErrorKind::ManagerDidNotStart { reason } => reason.clone(),
-            _ => error.to_string(),
-        };
-        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        tell(Reply::traceback(reason + &cause));
+    result.map_err(|error| {
+        let is_told = !served && tell(Reply::traceback(reason(&error)));
+        (!is_told).then_some(error)
+    })
+}
+
+/// Why a program that was started as a manager knows no more than that.
+fn not_started(error: io::Error) -> Error {
+    let reason = if lacks_descriptor(&error) {
+        "it cannot take the descriptor of its owner".to_owned()
+    } else {
+        format!("{VARIABLE} is set, and standard input is not from a program that starts a manager")
+    };
+    Error::new(ErrorKind::ManagerDidNotStart { reason }).caused_by(error)
+}
+
+/// What the owner is told.
+fn reason(error: &Error) -> String {
+    let reason = match error.kind() {
+        ErrorKind::ManagerDidNotStart { reason } => reason.clone(),
+        _ => error.to_string(),
+    };
+    match std::error::Error::source(error) {
+        Some(cause) if cause.downcast_ref().is_some_and(lacks_descriptor) && !reason.contains("RLIMIT_NOFILE") => {
+            format!("{reason}: it needs more descriptors, and {}", descriptor_limit())
+        }
+        Some(cause) => format!("{reason}: {cause}"),
+        None => reason,
     }
-    result
 }
 
 /// SIGTERM and SIGHUP as something to wait for: they end the manager, and everything that it owns. Where the owner was told

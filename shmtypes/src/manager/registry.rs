@@ -7,7 +7,7 @@ use crate::segment::elements::Kept;
 use crate::segment::header::Container;
 use crate::segment::options::SegmentOptions;
 use crate::segment::registry::{MOST_ENTRIES, RegistryEntry};
-use crate::sys::{self, Directory};
+use crate::sys::Directory;
 
 /// How many entries the first part has. Each further part has twice as many as the one before, up to the greatest.
 const FIRST_PART: usize = 256;
@@ -73,9 +73,8 @@ impl Part {
 }
 
 impl Registry {
-    pub(super) fn new(directory: Directory) -> Result<Self> {
-        let random = u128::from_ne_bytes(sys::random()?);
-        let name = format!("manager_{random:032x}");
+    pub(super) fn new(directory: Directory, number: u128) -> Result<Self> {
+        let name = name(number);
         let first = Part::new(&directory, part_name(&name, 0), FIRST_PART)?;
         Ok(Self { directory, name, parts: vec![first] })
     }
@@ -115,6 +114,11 @@ impl Registry {
     pub(super) fn is_part(&self, name: &str) -> bool {
         is_part_of(&self.name, name)
     }
+}
+
+/// What the names of a manager's registries start with, by a random number.
+pub(super) fn name(number: u128) -> String {
+    format!("manager_{number:032x}")
 }
 
 /// Whether a name is one of a manager's registries.

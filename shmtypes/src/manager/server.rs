@@ -7,15 +7,19 @@
 //!
 //! 1. Nothing that a client sends is looked at before it has proved the key, and it proves it by a deadline.
 //! 2. Where descriptors run out, those go first that have waited longest without proving the key. Some are kept from
-//!    clients: a request whose file cannot be opened would be refused to somebody who has proved the key.
-//! 3. One request for each connection, as in Python; it is done at once, and takes a few system calls.
+//!    clients: a request whose file cannot be opened would be refused to somebody who has proved the key. Where all others are
+//!    with clients who have, two of those kept are lent to clients who come all the same: they are served for a second, but
+//!    for what would keep a descriptor, which is refused with the limit. So there is always an answer.
+//! 3. One request for each connection, as in Python; it is done at once, and takes a few system calls. What it reserves
+//!    keeps the connection, and its descriptor, until the block has its name or the client has gone.
 
-use super::owned::{Owned, farewell};
+use super::owned::{Owned, farewell, is_reservation, traceback};
 use super::socket::{Listener, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit};
 use shmtypes_compat::manager::{AuthKey, NONCE_BYTES, Options, Reply, Request, ServerConnection};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -34,6 +38,12 @@ const MOST_CLIENTS: usize = 8192;
 /// How many descriptors are kept from clients, for doing what they ask.
 const SPARE: usize = 4;
 
+/// How many of those are lent to clients for whom there is no other.
+const LENT: usize = 2;
+
+/// How long such a client may take for everything. Others wait for its descriptor.
+const BORROWER_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long to leave new clients alone when there is no descriptor for them.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -49,7 +59,13 @@ struct Client {
     reserved: Option<String>,
     /// Whether it has asked for the end.
     ends: bool,
+    /// Whether its descriptor is one of those kept from clients, lent to it.
+    borrows: bool,
 }
+
+/// How long both sides look for the next message before they sleep. In a conversation it comes within this time, and to wake from
+/// sleep may take longer: a virtual processor that has nothing to do is given away.
+pub(super) const MOMENT: Duration = Duration::from_micros(100);
 
 /// What becomes of a client after its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,15 +84,40 @@ pub(super) struct Server<'a> {
     /// Descriptors whose being readable, or hung up, ends the manager.
     pub(super) ends: Vec<BorrowedFd<'a>>,
     /// Descriptors to close when a request needs one and there is none.
-    pub(super) spare: Vec<OwnedFd>,
+    spare: Vec<OwnedFd>,
+    /// How many clients borrow one of those.
+    lent: usize,
 }
 
-impl Server<'_> {
+impl<'a> Server<'a> {
+    /// A server that has all it takes to serve one client at least.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ManagerDidNotStart`] if this process may have too few descriptors.
+    pub(super) fn new(
+        listener: &'a Listener,
+        key: &'a AuthKey,
+        options: Options,
+        owned: &'a mut Owned,
+        ends: Vec<BorrowedFd<'a>>,
+    ) -> Result<Self> {
+        listener.set_nonblocking().map_err(failure("make the socket non-blocking"))?;
+        let mut server = Self { listener, key, options, owned, ends, spare: Vec::new(), lent: 0 };
+        let client = server.refill().and_then(|()| listener.as_fd().try_clone_to_owned());
+        client.map(|_| server).map_err(|error| {
+            let reason = if lacks_descriptor(&error) {
+                format!("it takes {} descriptors for itself, and {}", SPARE + 1, descriptor_limit())
+            } else {
+                "it cannot keep descriptors for itself".to_owned()
+            };
+            Error::new(ErrorKind::ManagerDidNotStart { reason }).caused_by(error)
+        })
+    }
+
     /// Serves until a client asks for the end, or one of `ends` says so, and then releases everything.
     pub(super) fn run(mut self) -> Result<()> {
-        self.listener.set_nonblocking().map_err(failure("make the socket non-blocking"))?;
         let mut clients: Vec<Client> = Vec::new();
-        let mut paused_until = None;
+        let (mut paused_until, mut lingers) = (None, false);
         loop {
             let now = Instant::now();
             paused_until = paused_until.filter(|until| *until > now);
@@ -86,13 +127,15 @@ impl Server<'_> {
                 let left = due.saturating_duration_since(now) + Duration::from_micros(999);
                 PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
             });
-            let ready = self.wait(&clients, paused_until.is_none(), timeout)?;
+            let ready = self.wait(&clients, paused_until.is_none(), lingers, timeout)?;
+            lingers = ready.listener || ready.clients.contains(&true);
             if ready.ends {
                 break;
             }
             let now = Instant::now();
             let mut turns = ready.clients.into_iter();
             let mut settling = Vec::new();
+            let before = clients.len();
             clients.retain_mut(|client| {
                 let is_ready = turns.next().unwrap_or_default();
                 let after = if is_ready { self.turn(client) } else { After::Stays };
@@ -102,6 +145,10 @@ impl Server<'_> {
                 }
                 stays
             });
+            self.count_lent(&clients);
+            if clients.len() < before {
+                paused_until = None;
+            }
             // Now that their connections are closed.
             settling.iter().for_each(|name| self.owned.settle(name));
             if clients.iter().any(|client| client.ends) {
@@ -122,7 +169,7 @@ impl Server<'_> {
         released
     }
 
-    fn wait(&self, clients: &[Client], listens: bool, timeout: PollTimeout) -> Result<Ready> {
+    fn wait(&self, clients: &[Client], listens: bool, lingers: bool, timeout: PollTimeout) -> Result<Ready> {
         let mut polled = Vec::with_capacity(self.ends.len() + 1 + clients.len());
         polled.extend(self.ends.iter().map(|end| PollFd::new(*end, PollFlags::POLLIN)));
         let listen = if listens { PollFlags::POLLIN } else { PollFlags::empty() };
@@ -132,8 +179,9 @@ impl Server<'_> {
             let flags = if writes { PollFlags::POLLOUT } else { PollFlags::POLLIN };
             PollFd::new(client.stream.as_fd(), flags)
         }));
-        match poll(&mut polled, timeout) {
-            Ok(_) | Err(Errno::EINTR) => {}
+        let is_soon = if lingers { poll_for_a_moment(&mut polled) } else { Ok(false) };
+        match is_soon.and_then(|is_soon| if is_soon { Ok(()) } else { poll_all(&mut polled, timeout) }) {
+            Ok(()) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(failure("wait for clients")(errno.into())),
         }
         let is_ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
@@ -150,32 +198,32 @@ impl Server<'_> {
         self.lay_by(clients);
         // One at a time as long as there are few; where `poll` looks at many, some of them for each time.
         for _ in 0..=clients.len() / 64 {
-            match self.listener.accept() {
+            if clients.len() >= MOST_CLIENTS + self.lent && !self.evict(clients) && self.lent == LENT {
+                return Ok(Accepted::NoRoom);
+            }
+            match self.accept_one(clients) {
                 Ok(stream) => {
-                    if clients.len() >= MOST_CLIENTS && !evict(clients) {
-                        // All of them have proved the key; this one has not.
-                        return Ok(Accepted::All);
-                    }
-                    let connection = ServerConnection::new(self.key, nonce()?, self.options);
+                    let is_over = clients.len() >= MOST_CLIENTS + self.lent;
+                    let borrows = self.refill().is_err() || is_over;
+                    let patience = if borrows { BORROWER_PATIENCE } else { HANDSHAKE_PATIENCE };
                     let mut client = Client {
                         stream,
-                        connection,
-                        deadline: Instant::now() + HANDSHAKE_PATIENCE,
+                        connection: ServerConnection::new(self.key, nonce()?, self.options),
+                        deadline: Instant::now() + patience,
                         reserved: None,
                         ends: false,
+                        borrows,
                     };
                     // The challenge fits the socket's buffer, so that the client need not wait for the next round.
                     if write(&mut client) == After::Stays {
                         clients.push(client);
                     }
+                    self.count_lent(clients);
                 }
+                Err(error) if lacks_descriptor(&error) => return Ok(Accepted::NoRoom),
                 Err(error) => match error.raw_os_error().map(Errno::from_raw) {
                     Some(Errno::EAGAIN) => return Ok(Accepted::All),
-                    Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
-                        if !evict(clients) {
-                            return Ok(Accepted::NoRoom);
-                        }
-                    }
+                    Some(Errno::ENOBUFS | Errno::ENOMEM) => return Ok(Accepted::NoRoom),
                     // accept(2): what was wrong with the client's connection is told here, and is the client's business. The
                     // others are told of by the next `poll`: a stranger who hangs up again and again keeps nobody waiting.
                     Some(
@@ -198,15 +246,55 @@ impl Server<'_> {
         Ok(Accepted::All)
     }
 
-    /// Lays descriptors by, if need be those of strangers.
-    fn lay_by(&mut self, clients: &mut Vec<Client>) {
-        while self.spare.len() < SPARE {
-            match self.listener.as_fd().try_clone_to_owned() {
-                Ok(descriptor) => self.spare.push(descriptor),
-                Err(_) if evict(clients) => {}
-                Err(_) => break,
+    /// Takes one, in the place of a stranger if need be, or else by a descriptor that is lent to it.
+    fn accept_one(&mut self, clients: &mut Vec<Client>) -> io::Result<Stream> {
+        loop {
+            match self.listener.accept() {
+                Err(error) if lacks_room(&error) => {
+                    if !self.evict(clients) {
+                        if self.lent == LENT || self.spare.pop().is_none() {
+                            return Err(error);
+                        }
+                        return self.listener.accept();
+                    }
+                }
+                outcome => return outcome,
             }
         }
+    }
+
+    /// Drops the client that has waited longest without proving the key, if there is one. Whom a descriptor is lent has it
+    /// for a moment.
+    fn evict(&mut self, clients: &mut Vec<Client>) -> bool {
+        let just_now = Instant::now() + BORROWER_PATIENCE - PAUSE;
+        let is_stranger = |client: &Client| {
+            let has_just_come = client.borrows && client.deadline > just_now;
+            !client.connection.is_authenticated() && !has_just_come
+        };
+        let strangers = clients.iter().enumerate().filter(|(_, client)| is_stranger(client));
+        let longest = strangers.min_by_key(|(_, client)| client.deadline).map(|(index, _)| index);
+        if let Some(index) = longest {
+            clients.swap_remove(index);
+            self.count_lent(clients);
+        }
+        longest.is_some()
+    }
+
+    fn count_lent(&mut self, clients: &[Client]) {
+        self.lent = clients.iter().filter(|client| client.borrows).count();
+    }
+
+    /// Lays descriptors by, if need be those of strangers.
+    fn lay_by(&mut self, clients: &mut Vec<Client>) {
+        while self.refill().is_err() && self.evict(clients) {}
+    }
+
+    /// Lays descriptors by, as long as there are any.
+    fn refill(&mut self) -> io::Result<()> {
+        while self.spare.len() + self.lent < SPARE {
+            self.spare.push(self.listener.as_fd().try_clone_to_owned()?);
+        }
+        Ok(())
     }
 
     fn turn(&mut self, client: &mut Client) -> After {
@@ -230,7 +318,7 @@ impl Server<'_> {
             taken += count;
             let was_authenticated = client.connection.is_authenticated();
             let received = client.connection.receive(&buffer[..count]);
-            if client.connection.is_authenticated() && !was_authenticated {
+            if client.connection.is_authenticated() && !was_authenticated && !client.borrows {
                 client.deadline = Instant::now() + CLIENT_PATIENCE;
             }
             // After an error, what there is to say of it is pending.
@@ -254,11 +342,17 @@ impl Server<'_> {
     }
 
     fn answer(&mut self, client: &mut Client, request: &Request) {
+        if client.borrows && is_reservation(request) {
+            return reply(client, &no_descriptors());
+        }
         let mut outcome = self.owned.handle(request);
         if outcome.lacks_descriptors {
-            // It has done nothing yet.
-            self.spare.clear();
+            // It has done nothing yet. What may be lent is kept: without it nobody could ask for anything any more.
+            self.spare.truncate(LENT.saturating_sub(self.lent));
             outcome = self.owned.handle(request);
+        }
+        if outcome.lacks_descriptors {
+            outcome.reply = no_descriptors();
         }
         client.reserved = outcome.reserved;
         reply(client, &outcome.reply);
@@ -301,16 +395,58 @@ fn write(client: &mut Client) -> After {
     if client.connection.is_closing() && client.reserved.is_none() { After::Goes } else { After::Stays }
 }
 
-/// Drops the client that has waited longest without proving the key, if there is one.
-fn evict(clients: &mut Vec<Client>) -> bool {
-    let unknown = clients.iter().enumerate().filter(|(_, client)| !client.connection.is_authenticated());
-    match unknown.min_by_key(|(_, client)| client.deadline).map(|(index, _)| index) {
-        Some(index) => {
-            clients.swap_remove(index);
-            true
+/// Whether something is so of one of them before it is worth sleeping.
+fn poll_for_a_moment(polled: &mut [PollFd<'_>]) -> nix::Result<bool> {
+    let start = Instant::now();
+    while start.elapsed() < MOMENT {
+        match poll(polled, PollTimeout::ZERO) {
+            Ok(0) => std::thread::yield_now(),
+            Ok(_) => return Ok(true),
+            Err(Errno::EINVAL) => break,
+            Err(errno) => return Err(errno),
         }
-        None => false,
     }
+    Ok(false)
+}
+
+/// Waits until something is so of one of them, or until the time is up, or earlier.
+fn poll_all(polled: &mut [PollFd<'_>], timeout: PollTimeout) -> nix::Result<()> {
+    match poll(polled, timeout) {
+        // More of them than this process may have descriptors (poll(2)): somebody has lowered the limit since.
+        Err(Errno::EINVAL) => {}
+        outcome => return outcome.map(drop),
+    }
+    let (most, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let most = usize::try_from(most).unwrap_or(usize::MAX).clamp(1, polled.len());
+    let mut ready = 0;
+    for part in polled.chunks_mut(most) {
+        ready += poll(part, PollTimeout::ZERO)?;
+    }
+    if ready == 0 {
+        let pause = PollTimeout::try_from(PAUSE).unwrap_or(PollTimeout::ZERO);
+        let timeout = if timeout.is_none() { pause } else { timeout.min(pause) };
+        poll(&mut polled[..most], timeout)?;
+    }
+    Ok(())
+}
+
+/// Whether there is no descriptor, for this process or for all.
+pub(super) fn lacks_descriptor(error: &io::Error) -> bool {
+    matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EMFILE | Errno::ENFILE))
+}
+
+fn lacks_room(error: &io::Error) -> bool {
+    lacks_descriptor(error) || matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENOBUFS | Errno::ENOMEM))
+}
+
+/// What to say of it.
+pub(super) fn descriptor_limit() -> String {
+    let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or_default();
+    format!("may have {limit} in all (RLIMIT_NOFILE): raise `ulimit -n`")
+}
+
+fn no_descriptors() -> Reply {
+    traceback(&format!("OSError: [Errno 24] Too many open files: the manager {}", descriptor_limit()))
 }
 
 pub(super) fn nonce() -> Result<[u8; NONCE_BYTES]> {

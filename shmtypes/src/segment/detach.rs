@@ -98,6 +98,44 @@ impl Target {
 /// How long to wait for another remover of the same segment, who needs a few system calls.
 const REMOVER_PATIENCE: Duration = Duration::from_millis(100);
 
+/// How often as long, for all names of one sweep: somebody may keep any number of them locked.
+const MOST_WAITS: u32 = 8;
+
+/// How long other removers are still waited for. When it is used up, each lock is tried once.
+#[derive(Debug)]
+pub(crate) struct RemoverPatience {
+    left: Duration,
+}
+
+impl RemoverPatience {
+    pub(crate) fn for_one() -> Self {
+        Self { left: REMOVER_PATIENCE }
+    }
+
+    /// For a sweep over many names, whoever has locked how many of them.
+    pub(crate) fn for_many() -> Self {
+        Self { left: REMOVER_PATIENCE * MOST_WAITS }
+    }
+
+    /// Waits until the file's name is this process's to remove, if that takes no longer.
+    fn lock_name(&mut self, file: &File) -> Result<bool, Failure> {
+        let (start, most) = (Instant::now(), self.left.min(REMOVER_PATIENCE));
+        let mut waited = Duration::ZERO;
+        let is_locked = loop {
+            if file.lock(LockBytes::NAME, Lock::Exclusive)? {
+                break true;
+            }
+            if waited >= most {
+                break false;
+            }
+            std::thread::sleep(Duration::from_micros(50));
+            waited = start.elapsed();
+        };
+        self.left = self.left.saturating_sub(waited);
+        Ok(is_locked)
+    }
+}
+
 /// After the mapping is gone: removes the name if this was the last attachment. If the answer is not `wanted`, it may be
 /// `StillInUse` although the name denotes another segment by now.
 pub(crate) fn leave(header: &Header, id: FileId, location: Location, wanted: bool) -> Result<Detached> {
@@ -125,6 +163,15 @@ pub(crate) fn leave(header: &Header, id: FileId, location: Location, wanted: boo
 
 /// Removes the target's name if it still denotes the target.
 pub(crate) fn remove(target: &Target, condition: Condition) -> Result<Detached, Failure> {
+    remove_within(target, condition, &mut RemoverPatience::for_one())
+}
+
+/// The same, as one of many.
+pub(crate) fn remove_within(
+    target: &Target,
+    condition: Condition,
+    patience: &mut RemoverPatience,
+) -> Result<Detached, Failure> {
     let Target { path, id, rung, .. } = target;
     let file = match Directory::open(path, Access::ReadWrite) {
         Ok(file) => file,
@@ -153,14 +200,8 @@ pub(crate) fn remove(target: &Target, condition: Condition) -> Result<Detached, 
     if !target.is(&file)? {
         return Ok(Detached::NameGone);
     }
-    if !locked && byte_locks {
-        let start = Instant::now();
-        while !file.lock(LockBytes::NAME, Lock::Exclusive)? {
-            if start.elapsed() > REMOVER_PATIENCE {
-                return Ok(Detached::StillInUse);
-            }
-            std::thread::sleep(Duration::from_micros(50));
-        }
+    if !locked && byte_locks && !patience.lock_name(&file)? {
+        return Ok(Detached::StillInUse);
     }
     if !locked && unattached {
         // Without waiting: whoever is attached removes the name when leaving.

@@ -5,7 +5,7 @@
 //! seems unattached. Nothing here touches a file that is no segment of this crate.
 
 use super::attach::{check_kind, read_header};
-use super::detach::{self, Condition, Detached, Guess, Target};
+use super::detach::{self, Condition, Detached, Guess, RemoverPatience, Target};
 use super::header::{Container, HUGE_PAGES_GRANTED, HUGE_PAGES_REFUSED, Header, Persist};
 use super::liveness;
 use super::name::{SegmentName, is_temporary, shown};
@@ -214,14 +214,15 @@ impl SegmentDirectory {
     pub fn reap(&self) -> Result<Reaped> {
         detach::retry_deferred(None);
         let mut reaped = Reaped::default();
+        let mut patience = RemoverPatience::for_many();
         for name in self.names()? {
             let Some(name) = name.to_str() else { continue };
             let path = self.0.join(name);
             let bytes = Directory::status(&path).map_or(0, |status| status.reserved);
             let outcome = if is_temporary(name) {
-                reap_unfinished(&path)
+                reap_unfinished(&path, &mut patience)
             } else {
-                reap_orphan_into(&self.0, &path, &mut |name, bytes| {
+                reap_orphan_into(&self.0, &path, &mut patience, &mut |name, bytes| {
                     reaped.removed.push(name);
                     reaped.bytes += bytes;
                 })
@@ -278,7 +279,7 @@ impl SegmentDirectory {
             let rung = liveness::rung(&file, &status)?;
             if let Some(header) = &registry
                 && !rung.is_attached(&file)?
-                && !sweep(&self.0, &file, header, &mut |_, _| ())?
+                && !sweep(&self.0, &file, header, &mut RemoverPatience::for_many(), &mut |_, _| ())?
             {
                 return Err(Error::new(ErrorKind::PermissionDenied { operation: "remove what the manager owned" }));
             }
@@ -331,11 +332,16 @@ pub(super) fn open_segment(path: &Path, access: Access) -> Result<(File, Status)
 /// Removes the segment at `path` if it is one, is to go with its last process, and nobody is attached. A registry takes
 /// with it what its manager owned.
 pub(super) fn reap_orphan(directory: &Directory, path: &Path) -> Result<Detached> {
-    reap_orphan_into(directory, path, &mut |_, _| ())
+    reap_orphan_into(directory, path, &mut RemoverPatience::for_many(), &mut |_, _| ())
 }
 
 /// The same; `removed` is told what went with a registry.
-fn reap_orphan_into(directory: &Directory, path: &Path, removed: &mut dyn FnMut(String, u64)) -> Result<Detached> {
+fn reap_orphan_into(
+    directory: &Directory,
+    path: &Path,
+    patience: &mut RemoverPatience,
+    removed: &mut dyn FnMut(String, u64),
+) -> Result<Detached> {
     let (file, status) = match open_segment(path, Access::ReadOnly) {
         Ok(opened) => opened,
         Err(error) if *error.kind() == ErrorKind::NotFound => return Ok(Detached::NameGone),
@@ -349,24 +355,30 @@ fn reap_orphan_into(directory: &Directory, path: &Path, removed: &mut dyn FnMut(
     if rung.is_attached(&file)? {
         return Ok(Detached::StillInUse);
     }
-    if header.container() == Container::Registry && !sweep(directory, &file, &header, removed)? {
+    if header.container() == Container::Registry && !sweep(directory, &file, &header, patience, removed)? {
         return Ok(Detached::LeftForOwner);
     }
     drop(file);
     let target =
         Target { path: path.to_owned(), id: status.id, creation: Some(header.creation_id), rung, guess: Guess::Last };
-    Ok(detach::remove(&target, Condition::Unattached)?)
+    Ok(detach::remove_within(&target, Condition::Unattached, patience)?)
 }
 
 /// Removes what the entries of an orphaned registry name; whether nothing is left of it.
-fn sweep(directory: &Directory, file: &File, header: &Header, removed: &mut dyn FnMut(String, u64)) -> Result<bool> {
-    let swept = registry::sweep(directory, file, header)?;
+fn sweep(
+    directory: &Directory,
+    file: &File,
+    header: &Header,
+    patience: &mut RemoverPatience,
+    removed: &mut dyn FnMut(String, u64),
+) -> Result<bool> {
+    let swept = registry::sweep(directory, file, header, patience)?;
     swept.removed.into_iter().for_each(|(name, bytes)| removed(name, bytes));
     Ok(!swept.incomplete)
 }
 
 /// Removes a hidden file whose creator is gone.
-fn reap_unfinished(path: &Path) -> Result<Detached> {
+fn reap_unfinished(path: &Path, patience: &mut RemoverPatience) -> Result<Detached> {
     // Before opening: what is no regular file is not opened, let alone locked.
     if Directory::status(path).is_ok_and(|status| status.irregular.is_some()) {
         return Ok(Detached::StillInUse);
@@ -385,7 +397,7 @@ fn reap_unfinished(path: &Path) -> Result<Detached> {
     }
     drop(file);
     let target = Target { path: path.to_owned(), id: status.id, creation: None, rung, guess: Guess::Last };
-    Ok(detach::remove(&target, Condition::Unattached)?)
+    Ok(detach::remove_within(&target, Condition::Unattached, patience)?)
 }
 
 /// [`SegmentDirectory::list`] of /dev/shm.

@@ -21,10 +21,10 @@
 //!    all users: root's managers own what they are handed.
 //! 2. A name is one component: no entry leads out of the directory. A socket's directory is named as managers name theirs,
 //!    with a random part; it stands in the registry before it exists, so that its numbers are not known.
-//! 3. Nobody is kept by a registry that is too long, or by names that somebody keeps locked.
+//! 3. Nobody is kept by a registry that is too long, or by names that somebody keeps locked, in whatever number of registries.
 //! 4. Whoever may not remove what stands in a registry leaves the registry, too.
 
-use super::detach::{self, Condition, Detached, Guess, Target};
+use super::detach::{self, Condition, Detached, Guess, RemoverPatience, Target};
 use super::header::Header;
 use super::liveness;
 use super::name::shown;
@@ -46,9 +46,6 @@ pub(crate) const SOCKET: &str = "socket";
 /// The most entries of one registry; a manager takes a further one. Whoever writes a registry could have whoever reaps read
 /// a file of holes for hours.
 pub(crate) const MOST_ENTRIES: usize = 16384;
-
-/// After how many names that somebody keeps locked the rest is left, each of which costs the patience of a remover.
-const MOST_BUSY: usize = 8;
 
 const ROOT: u32 = 0;
 
@@ -132,12 +129,15 @@ pub(crate) struct Swept {
     pub(crate) removed: Vec<(String, u64)>,
     /// Whether something is left that this process may not remove, or could not.
     pub(crate) incomplete: bool,
-    /// How many names were locked by somebody.
-    busy: usize,
 }
 
 /// Removes what the entries of the registry in `file` name. Its manager is gone.
-pub(super) fn sweep(directory: &Directory, file: &File, header: &Header) -> Result<Swept> {
+pub(super) fn sweep(
+    directory: &Directory,
+    file: &File,
+    header: &Header,
+    patience: &mut RemoverPatience,
+) -> Result<Swept> {
     let owner = file.status()?.owner;
     let mut swept = Swept::default();
     if header.element_bytes != size_of::<RegistryEntry>() as u64 {
@@ -148,16 +148,13 @@ pub(super) fn sweep(directory: &Directory, file: &File, header: &Header) -> Resu
     }
     let mut chunk = vec![0; 64 * size_of::<RegistryEntry>()];
     let (mut position, end) = (header.data_offset, header.data_offset + header.data_bytes);
-    while position < end && swept.busy < MOST_BUSY {
+    while position < end {
         let wanted = usize::try_from(end - position).unwrap_or(usize::MAX).min(chunk.len());
         let filled = file.read_at(&mut chunk[..wanted], position)?;
         let (entries, rest) = chunk[..filled].as_chunks::<{ size_of::<RegistryEntry>() }>();
         for bytes in entries {
             let Ok(entry) = RegistryEntry::read_from_bytes(bytes) else { continue };
-            swept.remove(directory, &entry, owner);
-            if swept.busy == MOST_BUSY {
-                break;
-            }
+            swept.remove(directory, &entry, owner, patience);
         }
         // Cut off by somebody: what is missing names nothing.
         if entries.is_empty() || !rest.is_empty() && filled < wanted {
@@ -169,7 +166,7 @@ pub(super) fn sweep(directory: &Directory, file: &File, header: &Header) -> Resu
 }
 
 impl Swept {
-    fn remove(&mut self, directory: &Directory, entry: &RegistryEntry, owner: u32) {
+    fn remove(&mut self, directory: &Directory, entry: &RegistryEntry, owner: u32, patience: &mut RemoverPatience) {
         if entry.inode == 0 {
             return;
         }
@@ -178,25 +175,22 @@ impl Swept {
         } else if let Some(name) = entry.file_name() {
             let path = directory.join(name);
             let bytes = Directory::status(&path).map_or(0, |status| status.reserved);
-            match remove_owners(&path, entry.id(), owner) {
+            match remove_owners(&path, entry.id(), owner, patience) {
                 Ok(Detached::Removed) => self.removed.push((shown(name), bytes)),
                 Ok(Detached::NameGone) => {}
-                outcome => {
-                    self.incomplete = true;
-                    self.busy += usize::from(matches!(outcome, Ok(Detached::StillInUse)));
-                }
+                _ => self.incomplete = true,
             }
         }
     }
 }
 
 /// Removes the name if it denotes the regular file of these numbers, of this owner, whoever is attached.
-fn remove_owners(path: &Path, id: FileId, owner: u32) -> Result<Detached, Failure> {
+fn remove_owners(path: &Path, id: FileId, owner: u32, patience: &mut RemoverPatience) -> Result<Detached, Failure> {
     match Directory::status(path) {
         // Of the very file that is removed: another one could have the name by then, whose numbers were known before.
         Ok(status) if status.id != id || status.irregular.is_some() => Ok(Detached::NameGone),
         Ok(status) if status.owner != owner && owner != ROOT => Ok(Detached::NameGone),
-        Ok(_) => remove_claimed(path, id),
+        Ok(_) => remove_claimed(path, id, patience),
         Err(Failure { errno: Errno::ENOENT, .. }) => Ok(Detached::NameGone),
         Err(failure) => Err(failure),
     }
@@ -220,11 +214,11 @@ pub(crate) fn remove_block(path: &Path, id: FileId, user: u32) -> Result<Detache
 }
 
 /// Removes the name if it denotes the file of these numbers, which is known to be a regular one, whoever is attached.
-pub(crate) fn remove_claimed(path: &Path, id: FileId) -> Result<Detached, Failure> {
+pub(crate) fn remove_claimed(path: &Path, id: FileId, patience: &mut RemoverPatience) -> Result<Detached, Failure> {
     // The lock on the name is all that is needed, where there are byte locks; elsewhere nothing else can be done either.
     let target =
         Target { path: path.to_owned(), id, creation: None, rung: liveness::Rung::Mapping, guess: Guess::None };
-    detach::remove(&target, Condition::Any)
+    detach::remove_within(&target, Condition::Any, patience)
 }
 
 /// Removes a manager's socket and the directory that was made for it, if both are this owner's. Each directory is held before

@@ -1,9 +1,11 @@
 //! Ends of owners and managers, in every way.
 
-use super::{Owner, World, is_gone, join, pid, signal, until};
+use super::{MANAGER, Owner, World, is_gone, join, pid, signal, until};
 use nix::sys::signal::Signal;
 use shmtypes::{ErrorKind, Persist};
+use shmtypes_tests::peer::Peer;
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 /// An owner with one of each, which the manager removes once the owner has ended in this way.
@@ -67,6 +69,23 @@ fn a_child_that_drops_its_copy_of_the_handle_ends_nothing() {
     let child: i32 = owner.run("fork").parse().unwrap();
     signal(child, Signal::SIGTERM);
     until("the child has ended", || is_gone(child));
+    assert_eq!(owner.run("segments"), block);
+    owner.run("drop");
+    world.assert_empty("dropped by the parent");
+}
+
+/// Process 1 of a container, which starts another container.
+#[test]
+fn a_child_that_has_its_parents_number_ends_nothing_either() {
+    let world = World::new();
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", MANAGER, "own", world.folder()]);
+    let mut owner = Owner::from(Peer::spawn({
+        command.env("TMPDIR", world.temp.path());
+        command
+    }));
+    let block = owner.run("block");
+    owner.run("drop-in-a-namespace");
     assert_eq!(owner.run("segments"), block);
     owner.run("drop");
     world.assert_empty("dropped by the parent");

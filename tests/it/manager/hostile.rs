@@ -1,6 +1,7 @@
 //! Registries that somebody has forged: reaping one removes what its owner could have removed, and nothing else.
 
 use super::{World, is_gone, pid, signal, until};
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::Signal;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -277,6 +278,46 @@ fn a_registry_that_is_none_is_left_alone() {
     assert_eq!(world.folder.left(), [""; 0], "as it was, it would have been one");
 }
 
+fn lock_name(file: &fs::File) {
+    let lock = nix::libc::flock {
+        l_type: nix::libc::F_WRLCK as i16,
+        l_whence: 0,
+        // docs/format.md: the byte of the name.
+        l_start: (1 << 62) + 1,
+        l_len: 1,
+        l_pid: 0,
+    };
+    nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).unwrap();
+}
+
+/// Of how many registries there are. What is counted is how often the reaper falls asleep, for 50 µs each time.
+#[test]
+fn a_reaper_is_as_patient_with_many_registries_as_with_one() {
+    let world = World::new();
+    let orphan = Orphan::new(&world);
+    let mut files = Vec::new();
+    for number in 0..16 {
+        let names: Vec<String> = (0..8).map(|index| format!("file-{number}-{index}")).collect();
+        for name in &names {
+            let file = fs::File::create_new(world.folder.file(name)).unwrap();
+            lock_name(&file);
+            files.push(file);
+        }
+        orphan.forge(&names.iter().map(|name| Entry::of(&world.folder.file(name), name)).collect::<Vec<_>>());
+        fs::copy(&orphan.path, world.folder.file(&format!("registry-{number}"))).unwrap();
+    }
+    let sleeps = || getrusage(UsageWho::RUSAGE_THREAD).unwrap().voluntary_context_switches();
+    let before = sleeps();
+    world.folder.segments().reap().unwrap();
+    let slept = sleeps() - before;
+    println!("asleep {slept} times");
+    // 8 times a tenth of a second.
+    assert!(slept <= 16_000 + 1000, "{slept}");
+    drop(files);
+    world.folder.segments().reap().unwrap();
+    assert_eq!(world.folder.left(), [""; 0]);
+}
+
 #[test]
 fn names_that_somebody_keeps_locked_do_not_keep_a_reaper() {
     let world = World::new();
@@ -284,22 +325,12 @@ fn names_that_somebody_keeps_locked_do_not_keep_a_reaper() {
     let names: Vec<String> = (0..40).map(|number| format!("file-{number}")).collect();
     let files: Vec<fs::File> =
         names.iter().map(|name| fs::File::create_new(world.folder.file(name)).unwrap()).collect();
-    for file in &files[..20] {
-        let lock = nix::libc::flock {
-            l_type: nix::libc::F_WRLCK as i16,
-            l_whence: 0,
-            // docs/format.md: the byte of the name.
-            l_start: (1 << 62) + 1,
-            l_len: 1,
-            l_pid: 0,
-        };
-        nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).unwrap();
-    }
+    files[..20].iter().for_each(lock_name);
     orphan.forge(&names.iter().map(|name| Entry::of(&world.folder.file(name), name)).collect::<Vec<_>>());
-    // Each of them costs a tenth of a second. It gives up before it has come to the others, and comes again.
+    // Each of them costs a tenth of a second, but for those that come when that has happened too often.
     world.folder.segments().reap().unwrap();
     assert!(orphan.path.exists());
-    assert_eq!(world.folder.left().len(), 1 + names.len());
+    assert_eq!(world.folder.left().len(), 1 + 20);
     drop(files);
     world.folder.segments().reap().unwrap();
     assert_eq!(world.folder.left(), [""; 0]);

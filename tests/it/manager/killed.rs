@@ -116,8 +116,10 @@ fn client_killed_everywhere(what: &str) {
     for call in &window {
         let kill = format!("{}:signal=KILL:when={}", call.name, call.nth);
         let output = run(&mut injected(&[&kill], MANAGER, &arguments));
-        assert_eq!(output.status.signal(), Some(SIGKILL), "{kill}: {}", describe(&output));
-        kills += 1;
+        // How often it looks for an answer before it sleeps is chance: then it lives.
+        let is_look = ["recvfrom", "sched_yield"].contains(&call.name.as_str());
+        assert!(is_look || output.status.signal() == Some(SIGKILL), "{kill}: {}", describe(&output));
+        kills += usize::from(output.status.signal() == Some(SIGKILL));
         // Asked behind all that the client has asked.
         let names = manager.segments().unwrap();
         owned += usize::from(!names.is_empty());

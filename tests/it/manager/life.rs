@@ -46,6 +46,37 @@ fn shutdown_goes_on_past_what_is_gone_already() {
 }
 
 #[test]
+fn a_name_whose_file_somebody_else_has_removed_is_free() {
+    let world = World::new();
+    let manager = world.start();
+    let create = || manager.blocks().name("prices").create(100);
+    let first = create().unwrap();
+    assert!(matches!(create().unwrap_err().kind(), ErrorKind::AlreadyExists { .. }));
+    fs::remove_file(world.folder.file("prices")).unwrap();
+    let second = create().unwrap();
+    second.copy_from_slice(0, b"second").unwrap();
+    assert_eq!(first.to_vec().unwrap()[..6], [0; 6]);
+    assert_eq!(manager.segments().unwrap(), ["prices"]);
+    manager.release("prices").unwrap();
+    assert!(!world.exists("prices"));
+
+    // What was owned under it was a segment.
+    let array = ShmArray::<u64>::options().dir(world.folder.path()).name("prices").create(100).unwrap();
+    manager.track("prices").unwrap();
+    assert!(matches!(create().unwrap_err().kind(), ErrorKind::AlreadyExists { .. }));
+    fs::remove_file(world.folder.file("prices")).unwrap();
+    let third = create().unwrap();
+    drop((array, third));
+
+    // Somebody else's by now.
+    fs::remove_file(world.folder.file("prices")).unwrap();
+    fs::write(world.folder.file("prices"), "another").unwrap();
+    assert!(matches!(create().unwrap_err().kind(), ErrorKind::AlreadyExists { .. }));
+    drop(manager);
+    assert_eq!(world.folder.left(), ["prices"]);
+}
+
+#[test]
 fn a_client_may_shut_the_manager_down() {
     let world = World::new();
     let manager = world.start();

@@ -5,6 +5,7 @@ mod ends;
 mod hostile;
 mod killed;
 mod life;
+mod scarce;
 mod start;
 mod storm;
 mod table;

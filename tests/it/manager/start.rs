@@ -2,12 +2,15 @@
 
 use super::{MANAGER, Owner, World, is_gone, pid, until};
 use nix::sys::signal::Signal;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 use shmtypes::ErrorKind;
 use shmtypes::manager::{Address, SharedMemoryManager};
 use shmtypes_tests::peer::Peer;
 use shmtypes_tests::world::{inside, private_shm};
 use std::fs::{self, Permissions};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
@@ -64,6 +67,62 @@ fn a_program_that_does_not_serve_is_no_manager() {
     world.assert_empty("not started");
 }
 
+/// It has made its registry and the directory of its socket by then.
+#[test]
+fn a_manager_that_is_stopped_before_it_listens_leaves_nothing() {
+    let world = World::new();
+    let stops = ["strace", "-D", "-qq", "-o", "/dev/null", "-e", "inject=listen:signal=STOP"];
+    let reason = reason(world.under(&stops).timeout(Duration::from_secs(5)).start());
+    assert_eq!(reason, "it has said nothing for 5s");
+    world.assert_empty("given up");
+}
+
+/// As a terminal does to all processes in front. What handles it is the owner; it finds a manager, or an error and nothing
+/// left that would be for `reap` to find.
+#[test]
+fn a_start_that_is_interrupted_or_killed_at_any_system_call_leaves_nothing() {
+    let name = "manager::start::a_start_that_is_interrupted_or_killed_at_any_system_call_leaves_nothing";
+    inside::<&str>(&[], name, || {
+        let (world, logs) = (World::new(), World::new());
+        let log = logs.temp.file("log");
+        let traced = ["strace", "-qq", "-e", "signal=none", "-o", log.to_str().unwrap()];
+        drop(world.under(&traced).start().unwrap());
+        let text = fs::read_to_string(log).unwrap();
+        let mut counts = std::collections::HashMap::<&str, usize>::new();
+        let (mut started, mut failed) = (0, 0);
+        for line in text.lines() {
+            let Some((call, _)) = line.split_once('(') else { continue };
+            let nth = counts.entry(call).or_default();
+            *nth += 1;
+            if call == "accept4" {
+                break;
+            }
+            // Before that it is another program.
+            if !counts.contains_key("recvmsg") || call == "poll" {
+                continue;
+            }
+            for by in ["INT", "KILL"] {
+                let injection = format!("inject={call}:signal={by}:when={nth}", nth = counts[call]);
+                let trace = format!("trace={call}");
+                let words = ["strace", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &injection];
+                match world.under(&words).start() {
+                    Ok(manager) => {
+                        started += 1;
+                        drop(manager);
+                    }
+                    Err(error) => {
+                        failed += 1;
+                        assert!(error.to_string().contains("the program ended before it served (signal: "), "{error}");
+                    }
+                }
+                world.assert_empty(&format!("{by} at {line}"));
+            }
+        }
+        println!("{started} started, {failed} failed");
+        assert!(started > 10 && failed > 20, "{started} started, {failed} failed");
+    });
+}
+
 #[test]
 fn a_manager_that_is_stopped_while_it_starts_is_given_up_and_killed() {
     let world = World::new();
@@ -96,6 +155,89 @@ fn an_address_that_is_taken_is_said_to_be() {
     let missing = Address::Unix(world.temp.file("missing/socket"));
     assert!(reason(world.options().address(missing).start()).contains("No such file"), "a directory is not made");
     world.assert_empty("not started");
+}
+
+/// The owner has it all in the error, and may not own the terminal.
+#[test]
+fn a_manager_that_does_not_start_prints_nothing() {
+    let world = World::new();
+    let said = world.temp.file("said");
+    let script = format!("exec \"$0\" 2> {}", said.display());
+    let options = |words: &[&str]| {
+        let words: Vec<&str> = ["sh", "-c", &script].iter().chain(words).copied().collect();
+        world.under(&words)
+    };
+    let missing = Address::Unix(world.temp.file("missing/socket"));
+    let reason = reason(options(&[]).address(missing).start());
+    assert!(reason.contains("No such file"), "{reason}");
+    assert_eq!(fs::read_to_string(&said).unwrap(), "");
+}
+
+#[test]
+fn an_address_that_is_none_is_refused() {
+    let world = World::new();
+    let long = vec![b'x'; 108];
+    let path = |bytes: &[u8]| Address::Unix(std::ffi::OsStr::from_bytes(bytes).into());
+    let addresses =
+        [path(b""), Address::Abstract(vec![]), path(&[b"/", &*long].concat()), Address::Abstract(long), path(b"/a\0b")];
+    for address in addresses {
+        let options = world.options().address(address.clone()).authkey(b"key");
+        for result in [options.start().map(drop), options.connect().map(drop), options.serve(|_, _| ())] {
+            let error = result.unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::InvalidOptions { .. }), "{address:?}: {error:?}");
+        }
+    }
+    for text in ["", "@", "\0", "socket", "@a\\", "@a\\x1", "@a\\q", &format!("@{}", "x".repeat(108))] {
+        let error = text.parse::<Address>().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::InvalidOptions { .. }), "{text:?}: {error:?}");
+    }
+    world.assert_empty("refused");
+}
+
+#[test]
+fn an_address_can_be_parsed_from_what_is_shown_of_it() {
+    let names = proptest::collection::vec(any::<u8>(), 1..108).prop_map(Address::Abstract);
+    let paths = "(/[^/\0]{1,8}){1,3}".prop_map(|path| Address::Unix(path.into()));
+    let ports = any::<std::net::SocketAddr>().prop_map(|address| match address {
+        // What a router is told is not shown.
+        std::net::SocketAddr::V6(address) => {
+            std::net::SocketAddrV6::new(*address.ip(), address.port(), 0, address.scope_id()).into()
+        }
+        address => address,
+    });
+    let addresses = prop_oneof![names, paths, ports.prop_map(Address::Tcp)];
+    let mut runner = TestRunner::new(Config { cases: 2000, failure_persistence: None, ..Config::default() });
+    let outcome = runner.run(&addresses, |address| {
+        let shown = address.to_string();
+        prop_assert_eq!(shown.parse::<Address>().ok(), Some(address), "{}", shown);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+    let literal = Address::Abstract("prices-ü'\"".into());
+    assert_eq!("@prices-ü'\"".parse::<Address>().unwrap(), literal);
+    assert_eq!("\0a\\x41".parse::<Address>().unwrap(), Address::Abstract(b"a\\x41".to_vec()));
+}
+
+#[test]
+fn a_manager_is_reached_by_what_is_shown_of_its_address() {
+    let world = World::new();
+    let name = [b"a\\\0\xff'\n", world.folder().as_bytes()].concat();
+    let manager = world.options().address(Address::Abstract(name)).start().unwrap();
+    let shown: Address = manager.address().to_string().parse().unwrap();
+    let client = SharedMemoryManager::connect(shown, manager.authkey().as_bytes()).unwrap();
+    assert_eq!(client.segments().unwrap(), [""; 0]);
+}
+
+#[test]
+fn a_temporary_directory_with_too_long_a_path_is_said_to_be_one() {
+    let world = World::new();
+    let long = world.temp.file(&"x".repeat(100));
+    let program = ["env".to_owned(), format!("TMPDIR={}", long.display()), MANAGER.to_owned()];
+    let options = world.options().program(&program[0], &program[1..]);
+    let reason = reason(options.start());
+    assert!(reason.contains("bytes too long below") && reason.contains("set TMPDIR to a shorter path"), "{reason}");
+    options.address(Address::Unix(world.temp.file("socket"))).start().unwrap();
+    world.assert_empty("not started, and dropped");
 }
 
 #[test]

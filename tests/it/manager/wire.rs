@@ -44,7 +44,7 @@ pub(super) fn receive(
 }
 
 /// A connection that has proved the key.
-fn authenticated(manager: &SharedMemoryManager) -> UnixStream {
+pub(super) fn authenticated(manager: &SharedMemoryManager) -> UnixStream {
     let (mut socket, mut connection) = (connect(manager), connection(manager));
     while !connection.is_authenticated() {
         receive(&mut socket, &mut connection).unwrap();

@@ -2,7 +2,9 @@
 //! lines of its input say, and answers each line by one.
 #![allow(unsafe_code, reason = "forks")]
 
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use shmtypes::compat::SharedMemory;
 use shmtypes::manager::{self, Address, SharedMemoryManager};
@@ -100,6 +102,25 @@ fn churn(folder: &str, address: &str, key: &str) {
     input.join().expect("the input was read");
 }
 
+/// Drops a copy of the handle in a forked child that has this process's number, in a namespace of its own. 0 if it had.
+fn drop_in_a_namespace(manager: &mut Option<SharedMemoryManager>) -> i32 {
+    unshare(CloneFlags::CLONE_NEWPID).expect("a namespace for the next child");
+    let own = std::process::id();
+    // SAFETY: this process has one thread.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Parent { child } => match waitpid(child, None).expect("the child ends") {
+            WaitStatus::Exited(_, status) => status,
+            status => panic!("{status:?}"),
+        },
+        ForkResult::Child => {
+            drop(manager.take());
+            let status = if std::process::id() == own { 0 } else { 1 };
+            // SAFETY: ends this process at once, whose parent has all else that is to be done.
+            unsafe { nix::libc::_exit(status) }
+        }
+    }
+}
+
 fn wait_for_end_of_input() {
     // Not through `stdin`, which a forked child may have inherited locked. An error is an end, too.
     while nix::unistd::read(stdin(), &mut [0; 64]).is_ok_and(|count| count > 0) {}
@@ -119,6 +140,13 @@ fn talk(folder: &str, mut manager: Option<SharedMemoryManager>) {
         if let ["forget"] = words[..] {
             handles.clear();
             println!("ok");
+            continue;
+        }
+        if let ["drop-in-a-namespace"] = words[..] {
+            match drop_in_a_namespace(&mut manager) {
+                0 => println!("ok"),
+                number => println!("error the child has number {number}"),
+            }
             continue;
         }
         let said = match &manager {

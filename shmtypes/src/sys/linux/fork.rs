@@ -5,6 +5,7 @@ use super::super::Failure;
 use super::File;
 use core::ffi::c_void;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU8, Ordering};
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 use std::num::NonZeroUsize;
@@ -57,6 +58,33 @@ impl WipedPage {
     #[inline(always)]
     pub(crate) fn start(&self) -> NonNull<u8> {
         self.0.start.cast()
+    }
+}
+
+/// Tells the process in which it was made from every child of it that was forked since, whatever numbers they have: one in
+/// a process namespace of its own can have its parent's.
+#[derive(Debug)]
+pub(crate) struct Birthplace {
+    // Invariant: the page starts with an `AtomicU8`, which nobody else knows.
+    page: WipedPage,
+}
+
+impl Birthplace {
+    pub(crate) fn new() -> Result<Self, Failure> {
+        let place = Self { page: WipedPage::new()? };
+        // Relaxed, as below: it stands for itself, and is set before anybody else has it.
+        place.mark().store(1, Ordering::Relaxed);
+        Ok(place)
+    }
+
+    pub(crate) fn is_here(&self) -> bool {
+        self.mark().load(Ordering::Relaxed) == 1
+    }
+
+    fn mark(&self) -> &AtomicU8 {
+        // SAFETY: by the invariant; the page is private to this process, starts as zeros, which are a valid `AtomicU8`, and
+        // lives as long as `self`. A fork may set it to zero at any time, which an atomic may be.
+        unsafe { self.page.start().cast::<AtomicU8>().as_ref() }
     }
 }
 

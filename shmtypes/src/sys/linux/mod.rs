@@ -13,7 +13,7 @@ mod status;
 
 pub(crate) use directory::{Directory, OpenDirectory};
 pub(crate) use file::{File, Refusal};
-pub(crate) use fork::{Anchor, WipedPage};
+pub(crate) use fork::{Anchor, Birthplace, WipedPage};
 pub(crate) use gate::while_forks_wait;
 pub(crate) use host::{
     boot_id, effective_user, fill_random, has_borrowed_rights, memory_bytes, most_mappings, overflow_user, process_id,

@@ -32,7 +32,7 @@ pub(crate) fn send_with_descriptor(
     sendmsg::<UnixAddr>(socket.as_raw_fd(), &[IoSlice::new(bytes)], rights.as_slice(), MsgFlags::MSG_NOSIGNAL, None)
 }
 
-/// Receives bytes, and the descriptor that came along with them, if one did.
+/// Receives bytes, and the descriptor that came along with them, if one did. `EMFILE` if this process could not have it.
 pub(crate) fn receive_with_descriptor(
     socket: BorrowedFd<'_>,
     bytes: &mut [u8],
@@ -41,6 +41,10 @@ pub(crate) fn receive_with_descriptor(
     let mut parts = [IoSliceMut::new(bytes)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
     let message = recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+    if message.flags.contains(MsgFlags::MSG_CTRUNC) {
+        // There is room for one, and the kernel had no number for it.
+        return Err(Errno::EMFILE);
+    }
     let mut received = None;
     for control in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(numbers) = control {
