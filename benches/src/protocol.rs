@@ -1,10 +1,10 @@
 //! The system calls that the library's promises need, and nothing else: what is left to its code is the difference.
 
 use crate::raw::Map;
-use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl, open, posix_fallocate};
+use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl, open};
 use nix::libc;
 use nix::sys::stat::{Mode, fstat, lstat};
-use nix::sys::uio::pread;
+use nix::sys::uio::{pread, pwrite};
 use nix::unistd::{geteuid, linkat, unlink};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
@@ -35,14 +35,13 @@ fn open_guarded(path: &CStr) -> nix::Result<OwnedFd> {
     open(path, OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK, Mode::empty())
 }
 
-/// Without a name until complete, space reserved, marked as attached; then removed under both locks.
-pub(crate) fn create_and_drop(path: &CStr, bytes: usize) -> nix::Result<()> {
+/// Without a name until complete, marked as attached, written whole, which reserves its space; then removed under both locks.
+pub(crate) fn create_and_drop(path: &CStr, contents: &[u8]) -> nix::Result<()> {
     let file = open("/dev/shm", OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::S_IRUSR | Mode::S_IWUSR)?;
     fstat(&file)?;
     attached(&file)?;
-    posix_fallocate(&file, 0, bytes as libc::off_t)?;
-    let map = Map::new(&file, bytes)?;
-    map.write_word();
+    pwrite(&file, contents, 0)?;
+    let map = Map::new(&file, contents.len())?;
     linkat(&file, c"", AT_FDCWD, path, AtFlags::AT_EMPTY_PATH)?;
     drop((file, map));
     let file = open_guarded(path)?;

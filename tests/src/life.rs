@@ -42,6 +42,21 @@ pub fn is_complete<M: AccessMode>(array: &ShmArray<u64, M>) -> bool {
     seed != 0 && values.len() == ELEMENTS && values.iter().enumerate().all(|(i, &value)| value == expected(seed, i))
 }
 
+/// The elements of an array of the kind `small`, a page with its header, which is published with zeros.
+const SMALL: usize = 400;
+
+/// How many elements an array of this kind has.
+#[must_use]
+pub fn elements_of(kind: &str) -> usize {
+    if kind == "small" { SMALL } else { ELEMENTS }
+}
+
+/// Whether an array of this kind is as its creator published it.
+#[must_use]
+pub fn is_as_published(kind: &str, array: &ShmArray<u64>) -> bool {
+    if kind == "small" { array.to_vec().is_ok_and(|values| values == [0; SMALL]) } else { is_complete(array) }
+}
+
 fn expected(seed: u64, index: usize) -> u64 {
     seed.wrapping_add((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }

@@ -29,7 +29,7 @@ pub(super) fn measure(report: &mut Report) -> Fallible {
     let mut fresh = || cpu(ITERATIONS, || drop(ShmArray::<f64>::create(numbers(PAGE)).expect("there is room")));
 
     let path = std::ffi::CString::new(format!("/dev/shm/{}", scratch::name()))?;
-    let mut calls = || cpu(ITERATIONS, || protocol::create_and_drop(&path, PAGE).expect("there is room"));
+    let mut calls = || cpu(ITERATIONS, || protocol::create_and_drop(&path, &[1; PAGE]).expect("there is room"));
 
     let mut python = Python::start(python::BLOCKS);
     let mut python_run = || match &mut python {

@@ -1,7 +1,8 @@
 //! Creating a segment: without a name until it is complete.
 //!
 //! 1. A file without a name (`O_TMPFILE`), its space reserved, mapped.
-//! 2. Contents, header, and last the magic.
+//! 2. Contents, and then the header with its magic. Of a small file that the caller fills with nothing, both steps are one
+//!    call, which writes all of it.
 //! 3. The life lock, the creator's slot if there are slots, then the name, which must be free (`linkat`).
 //!
 //! The name never denotes a segment that is not ready, and a crash before step 3 leaves nothing. Where files cannot be
@@ -22,6 +23,7 @@ use crate::layout::ShmLayout;
 use crate::sys::{self, Access, Directory, Failure, Map};
 use nix::errno::Errno;
 use std::path::Path;
+use zerocopy::IntoBytes;
 
 /// What a container asks of a new segment.
 pub(crate) struct Plan<'a> {
@@ -37,23 +39,25 @@ pub(crate) struct Plan<'a> {
 
 /// A segment without its name: nobody else can reach it.
 #[derive(Debug)]
-pub(crate) struct Draft {
+pub(crate) struct Draft<'o> {
     map: Map,
     header: Box<Header>,
+    /// Whether the file has this header already.
+    written: bool,
     schema: String,
     file: NewFile,
     name: Option<SegmentName>,
-    options: SegmentOptions,
+    options: &'o SegmentOptions,
 }
 
-impl Draft {
+impl<'o> Draft<'o> {
     /// A new segment for elements of type `T`, all of whose data bytes are zero.
-    pub(crate) fn new<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>) -> Result<Self> {
+    pub(crate) fn new<T: ShmLayout>(options: &'o SegmentOptions, plan: &Plan<'_>) -> Result<Self> {
         let name = options.given_name()?;
         Self::build::<T>(options, plan, name).map_err(|error| error.on(options.name.as_deref().unwrap_or_default()))
     }
 
-    fn build<T: ShmLayout>(options: &SegmentOptions, plan: &Plan<'_>, name: Option<SegmentName>) -> Result<Self> {
+    fn build<T: ShmLayout>(options: &'o SegmentOptions, plan: &Plan<'_>, name: Option<SegmentName>) -> Result<Self> {
         options.check_mode()?;
         options.check_slots()?;
         let schema = T::SCHEMA.to_json();
@@ -65,15 +69,21 @@ impl Draft {
         if look_first && let Some(name) = &name {
             make_room(&options.directory, name)?;
         }
-        let reserve = || {
+        let mut reserve = || {
             let file = NewFile::create(options, header.total_bytes)?;
             if plan.slots > 0 {
                 slots::check_rung(file.rung()?)?;
             }
+            header.creator_uid = file.owner();
+            if !plan.filled && file.may_be_written_whole(options) {
+                let map = file.write_whole_and_map(options, [header.as_bytes(), schema.as_bytes()])?;
+                return Ok((file, map, true));
+            }
             let (map, granted) = file.reserve_and_map(options)?;
-            Ok::<_, Error>((file, map, granted))
+            header.optional_features = granted;
+            Ok::<_, Error>((file, map, false))
         };
-        let (file, map, granted) = match (reserve(), &name) {
+        let (file, map, written) = match (reserve(), &name) {
             // The space may be taken by a segment of that name, whose processes were all killed.
             (Err(full), Some(name))
                 if !look_first && matches!(full.kind(), ErrorKind::NoSpace { .. } | ErrorKind::NoInodes) =>
@@ -85,12 +95,10 @@ impl Draft {
             }
             (reserved, _) => reserved?,
         };
-        header.creator_uid = file.owner();
-        header.optional_features = granted;
         if options.prefault {
             map.populate(Access::ReadWrite)?;
         }
-        Ok(Self { map, header, schema, file, name, options: options.clone() })
+        Ok(Self { map, header, written, schema, file, name, options })
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -100,11 +108,13 @@ impl Draft {
     /// Sets the numbers whose meaning the container defines.
     pub(crate) fn set_parameters(&mut self, parameters: [u64; 8]) {
         self.header.parameters = parameters;
+        self.written = false;
     }
 
     /// See [`Header::set_locked`].
     pub(crate) fn set_locked(&mut self) {
         self.header.set_locked();
+        self.written = false;
     }
 
     pub(crate) fn map_mut(&mut self) -> &mut Map {
@@ -118,18 +128,19 @@ impl Draft {
 
     /// Completes the segment and gives it its name.
     pub(crate) fn publish(self) -> Result<Attachment> {
-        let Self { map, header, schema, file, name, options } = self;
+        let Self { map, header, written, schema, file, name, options } = self;
         let id = file.id();
-        // By a call, which is cheaper than the fault of a page that the mapping has not touched yet.
-        let front = [zerocopy::IntoBytes::as_bytes(&*header), schema.as_bytes()].concat();
         let publish = || {
-            file.write_front(&front)?;
-            let (file, unpublished) = file.complete(&options)?;
+            if !written {
+                // By a call, which is cheaper than the fault of a page that the mapping has not touched yet.
+                file.write_front(&[header.as_bytes(), schema.as_bytes()].concat())?;
+            }
+            let (file, unpublished) = file.complete(options)?;
             // Before it has its name: whoever finds it there finds its creator in a slot, and if there is none to be had,
             // there is no name.
             // SAFETY: the mapping is for writing and has the header's length; the attachment below keeps it longer.
             let open = unsafe { Open::new(file, id, &map, &header, Access::ReadWrite) }?;
-            let location = unpublished.publish(open.file(), &options, name, NAMING)?;
+            let location = unpublished.publish(open.file(), options, name, NAMING)?;
             Ok((open, location))
         };
         let (open, location) =

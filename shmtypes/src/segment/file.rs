@@ -14,6 +14,10 @@ use crate::sys::{self, Access, Directory, Failure, File, FileId, LinkMethod, Map
 use nix::errno::Errno;
 use std::path::{Path, PathBuf};
 
+/// Files of up to so many bytes are written whole, which costs one call in place of two; more pages cost more that way than
+/// they save.
+const SMALL: usize = 8192;
+
 /// From this size on, memory that no file system limits is compared with what the machine has.
 const LARGE: u64 = 64 << 20;
 
@@ -137,21 +141,46 @@ impl NewFile {
         Ok((file, Unpublished { place, total }))
     }
 
+    /// Whether [`write_whole_and_map`](Self::write_whole_and_map) will do: for a small file in memory that nobody can reach.
+    /// Only there are the pages taken by the call that writes them; other file systems may find out later that they are full.
+    pub(crate) fn may_be_written_whole(&self, options: &SegmentOptions) -> bool {
+        let in_memory = matches!(self.place, Place::Linkable { rung: Rung::Memory, .. });
+        in_memory && self.total <= SMALL as u64 && !options.huge_pages
+    }
+
+    /// Gives the file its contents, which are these parts and zeros behind them, and maps it.
+    pub(crate) fn write_whole_and_map(&self, options: &SegmentOptions, front: [&[u8]; 2]) -> Result<Map> {
+        // No more zeros are made than are needed.
+        let written = if self.total as usize <= SMALL / 2 {
+            self.file.write_whole(&padded::<{ SMALL / 2 }>(front)[..self.total as usize])
+        } else {
+            self.file.write_whole(&padded::<SMALL>(front)[..self.total as usize])
+        };
+        written.map_err(|refusal| self.refused(options, refusal))?;
+        self.file.map(self.total as usize, Access::ReadWrite).map_err(|failure| self.no_address_space(failure))
+    }
+
+    fn refused(&self, options: &SegmentOptions, refusal: Refusal) -> Error {
+        match refusal {
+            Refusal::FileSizeLimit { limit } => Error::new(ErrorKind::FileSizeLimit { needed: self.total, limit }),
+            Refusal::NoSpace => no_space(options, self.total),
+            Refusal::Other(failure) => failure.into(),
+        }
+    }
+
+    fn no_address_space(&self, failure: Failure) -> Error {
+        match failure.errno {
+            Errno::ENOMEM | Errno::EOVERFLOW => Error::new(ErrorKind::NoAddressSpace { needed: self.total }),
+            _ => failure.into(),
+        }
+    }
+
     /// Reserves the space, with huge pages if they are asked for, and maps it.
     pub(crate) fn reserve_and_map(&self, options: &SegmentOptions) -> Result<(Map, u32)> {
         let (file, total) = (&self.file, self.total);
         let bytes = usize::try_from(total).map_err(|_| Error::new(ErrorKind::NoAddressSpace { needed: total }))?;
-        let reserve = || {
-            file.reserve(total).map_err(|refusal| match refusal {
-                Refusal::FileSizeLimit { limit } => Error::new(ErrorKind::FileSizeLimit { needed: total, limit }),
-                Refusal::NoSpace => no_space(options, total),
-                Refusal::Other(failure) => failure.into(),
-            })
-        };
-        let no_address_space = |failure: Failure| match failure.errno {
-            Errno::ENOMEM | Errno::EOVERFLOW => Error::new(ErrorKind::NoAddressSpace { needed: total }),
-            _ => failure.into(),
-        };
+        let reserve = || file.reserve(total).map_err(|refusal| self.refused(options, refusal));
+        let no_address_space = |failure| self.no_address_space(failure);
         // Filling huge pages one by one would use up all there is before it fails; and nothing limits a file in memory.
         let ask_first = options.huge_pages || options.unnamed && total > LARGE;
         if ask_first && available(options).is_some_and(|available| total > available) {
@@ -172,6 +201,16 @@ impl NewFile {
         reserve()?;
         Ok((map, granted))
     }
+}
+
+/// Two parts, and zeros behind them.
+#[inline(always)]
+fn padded<const N: usize>(front: [&[u8]; 2]) -> [u8; N] {
+    let mut whole = [0; N];
+    let (first, rest) = whole.split_at_mut(front[0].len());
+    first.copy_from_slice(front[0]);
+    rest[..front[1].len()].copy_from_slice(front[1]);
+    whole
 }
 
 /// The name of a complete file, which it has not got yet.

@@ -183,13 +183,14 @@ pub enum Persist {
 impl Header {
     /// A header with the fields that are the same for every segment of this version.
     pub(crate) fn template() -> Box<Self> {
-        let mut header = Box::new(Self::new_zeroed());
-        header.magic = MAGIC;
-        header.byte_order = BYTE_ORDER;
-        header.format_version = FORMAT_VERSION;
-        header.header_bytes = HEADER_BYTES as u16;
-        header.pointer_width = size_of::<usize>() as u8;
-        header
+        Box::new(Self {
+            magic: MAGIC,
+            byte_order: BYTE_ORDER,
+            format_version: FORMAT_VERSION,
+            header_bytes: HEADER_BYTES as u16,
+            pointer_width: size_of::<usize>() as u8,
+            ..Self::new_zeroed()
+        })
     }
 
     /// Reads and checks a header. `bytes` is a private copy of the start of a file that has `file_bytes` bytes.
@@ -216,12 +217,11 @@ impl Header {
         if !bytes.starts_with(&MAGIC) {
             return Err(ErrorKind::NotASegment { found: "a file without its magic" });
         }
-        let Some(bytes) = bytes.get(..HEADER_BYTES) else {
+        let Ok((header, _)) = Self::read_from_prefix(bytes) else {
             return Err(ErrorKind::Truncated { expected: HEADER_BYTES as u64, found: file_bytes });
         };
-        // Copied once, and then moved as a pointer.
-        let mut header = Box::new(Self::new_zeroed());
-        header.as_mut_bytes().copy_from_slice(bytes);
+        // Moved as a pointer from here on.
+        let header = Box::new(header);
         match header.byte_order {
             BYTE_ORDER => {}
             order if order == BYTE_ORDER.swap_bytes() => return Err(ErrorKind::ForeignByteOrder),

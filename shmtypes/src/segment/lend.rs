@@ -144,7 +144,7 @@ unsafe fn clear_gaps<T: ShmLayout>(first: *mut T, len: usize) {
     }
 }
 
-impl Draft {
+impl Draft<'_> {
     /// The elements, all of whose bytes are zero.
     pub(crate) fn elements<T: ShmLayout>(&mut self) -> Unpublished<'_, T> {
         let capacity = self.header().capacity as usize;

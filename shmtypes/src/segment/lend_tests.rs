@@ -103,12 +103,12 @@ fn assert_array_is_clean<T: Gappy>(array: &ShmArray<T>) {
     assert_clean::<T>(&bytes(other.first(), COUNT), COUNT);
 }
 
-fn draft<T: ShmLayout>() -> Draft {
+fn draft<T: ShmLayout>(options: &SegmentOptions) -> Draft<'_> {
     let plan = Plan { container: Container::Array, shape: &[COUNT], mutable_bytes: 128, slots: 0, filled: true };
-    Draft::new::<T>(&SegmentOptions::default(), &plan).unwrap()
+    Draft::new::<T>(options, &plan).unwrap()
 }
 
-fn assert_draft_is_clean<T: Gappy>(mut draft: Draft) {
+fn assert_draft_is_clean<T: Gappy>(mut draft: Draft<'_>) {
     let first = draft.elements::<T>().first;
     assert_clean::<T>(&bytes(first, COUNT), COUNT);
 }
@@ -132,7 +132,8 @@ fn a_slice_is_copied_without_its_gaps<T: Gappy>() {
     let mut values: Vec<T> = (0..COUNT).map(value::<T>).collect();
     // In place, so that no move can have left the garbage behind.
     fill(&mut values);
-    let mut draft = draft::<T>();
+    let options = SegmentOptions::default();
+    let mut draft = draft::<T>(&options);
     draft.elements::<T>().copy_from_slice(&values);
     assert_draft_is_clean::<T>(draft);
 }
@@ -155,7 +156,8 @@ fn a_loan_is_cleared<T: Gappy>() {
 
     // The elements themselves are lent, and where the file has a name already, private memory.
     for is_private in [true, false] {
-        let mut draft = draft::<T>();
+        let options = SegmentOptions::default();
+        let mut draft = draft::<T>(&options);
         let offset = draft.header().data_offset as usize;
         // SAFETY: a fresh draft, whose mapping is used here only.
         let mut elements = unsafe { Unpublished::<T>::new(draft.map_mut(), offset, COUNT, is_private) };

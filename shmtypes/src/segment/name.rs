@@ -7,6 +7,17 @@ use core::fmt;
 /// The greatest length of a name. The file system's own limit is 255 bytes (`NAME_MAX`); the rest is room for suffixes.
 const MAX_BYTES: usize = 200;
 
+/// Which bytes a name is made of.
+const ALLOWED: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        allowed[byte] = matches!(byte as u8, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+        byte += 1;
+    }
+    allowed
+};
+
 /// What a hidden name starts and ends with, under which a segment is built where files cannot be unnamed.
 const TEMPORARY: (&str, &str) = (".shmtypes-", ".tmp");
 
@@ -16,6 +27,12 @@ pub(crate) struct SegmentName(String);
 
 impl SegmentName {
     pub(crate) fn new(name: &str) -> Result<Self> {
+        if (1..=MAX_BYTES).contains(&name.len())
+            && !name.starts_with('.')
+            && name.bytes().all(|byte| ALLOWED[usize::from(byte)])
+        {
+            return Ok(Self(name.to_owned()));
+        }
         let reason = if name.is_empty() {
             "it is empty"
         } else if name.len() > MAX_BYTES {
@@ -24,10 +41,8 @@ impl SegmentName {
             "it contains a slash"
         } else if name.starts_with('.') {
             "it starts with a dot"
-        } else if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
-            "it contains a character that is not allowed"
         } else {
-            return Ok(Self(name.to_owned()));
+            "it contains a character that is not allowed"
         };
         Err(Error::new(ErrorKind::InvalidName { name: name.to_owned(), reason }))
     }

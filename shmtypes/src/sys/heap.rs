@@ -198,6 +198,11 @@ impl File {
         self.set_length(bytes).map_err(Refusal::Other)
     }
 
+    pub(crate) fn write_whole(&self, bytes: &[u8]) -> Result<(), Refusal> {
+        self.reserve(bytes.len() as u64)?;
+        self.write_at(bytes, 0).map_err(Refusal::Other)
+    }
+
     pub(crate) fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, Failure> {
         let state = held(&self.0.node.state);
         let Some(contents) = &state.contents else { return Ok(0) };

@@ -5,7 +5,7 @@ use shmtypes_tests::life::Folder;
 use shmtypes_tests::trace::{Call, calls, describe, injected, run};
 
 /// What creating, attaching and detaching ask of the kernel, without what the language's runtime asks.
-const RELEVANT: [&str; 19] = [
+const RELEVANT: [&str; 20] = [
     "openat",
     "linkat",
     "unlink",
@@ -23,6 +23,7 @@ const RELEVANT: [&str; 19] = [
     "mmap",
     "madvise",
     "pread64",
+    "pwrite64",
     "getrandom",
     "statfs",
 ];
@@ -69,6 +70,11 @@ fn any_failing_call_gives_a_typed_error_and_leaves_nothing() {
 }
 
 #[test]
+fn any_failing_call_around_a_file_that_is_written_whole_gives_a_typed_error_and_leaves_nothing() {
+    failing_everywhere("small", None, &["ENOSPC", "ENOMEM", "EIO"]);
+}
+
+#[test]
 fn any_failing_call_of_the_hidden_name_path_gives_a_typed_error_and_leaves_nothing() {
     failing_everywhere("plain", Some("linkat:error=EPERM"), &["ENOSPC", "EACCES", "EINTR"]);
 }
@@ -79,10 +85,8 @@ fn any_failing_call_on_the_way_to_huge_pages_gives_a_typed_error_and_leaves_noth
 }
 
 /// The first call that matches, failing with an error, against what the peer then says.
-const EXPECTED: [(&str, &str, &str, &str); 11] = [
-    ("fallocate", "", "ENOSPC", "NoSpace"),
-    ("fallocate", "", "EINTR", "Removed"),
-    ("fallocate", "", "EIO", "Os { operation: \"reserve space\", errno: 5 }"),
+const EXPECTED: [(&str, &str, &str, &str); 9] = [
+    ("pwrite64", "", "EINTR", "Removed"),
     ("openat", "O_TMPFILE", "EMFILE", "TooManyFiles"),
     ("openat", "O_TMPFILE", "EACCES", "PermissionDenied"),
     ("openat", "O_TMPFILE", "ENOSPC", "NoSpace"),
@@ -93,13 +97,29 @@ const EXPECTED: [(&str, &str, &str, &str); 11] = [
     ("pread64", "", "EINTR", "Removed"),
 ];
 
+/// The same of the call that takes the space: of a file that is filled before it has its name, and of a small one.
+const NO_SPACE: [(&str, &str); 4] = [
+    ("ENOSPC", "NoSpace"),
+    ("EDQUOT", "NoSpace"),
+    ("EINTR", "Removed"),
+    ("EIO", "Os { operation: \"reserve space\", errno: 5 }"),
+];
+
 #[test]
 fn a_failure_is_told_by_its_cause() {
+    told_by_its_cause("plain", &EXPECTED);
+    for (kind, call) in [("plain", "fallocate"), ("small", "pwrite64")] {
+        told_by_its_cause(kind, &NO_SPACE.map(|(error, expected)| (call, "", error, expected)));
+    }
+}
+
+#[track_caller]
+fn told_by_its_cause(kind: &str, expected: &[(&str, &str, &str, &str)]) {
     let folder = Folder::new();
     let log = Folder::new();
-    let arguments = ["life", "plain", folder.arg(), "victim"];
+    let arguments = ["life", kind, folder.arg(), "victim"];
     let (window, _) = calls(&[], &log.path().join("log"), PEER, &arguments);
-    for (name, part, error, expected) in EXPECTED {
+    for &(name, part, error, expected) in expected {
         let call = window.iter().find(|call| call.name == name && call.line.contains(part));
         let call = call.unwrap_or_else(|| panic!("no {name} with {part:?} any more"));
         let fault = format!("{name}:error={error}:when={}", call.nth);

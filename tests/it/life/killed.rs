@@ -2,7 +2,7 @@
 
 use super::{PEER, alone};
 use shmtypes::{Detached, ErrorKind};
-use shmtypes_tests::life::{ELEMENTS, Folder, is_complete};
+use shmtypes_tests::life::{Folder, elements_of, is_as_published, is_complete};
 use shmtypes_tests::trace::{calls, describe, injected, run};
 use std::os::unix::process::ExitStatusExt;
 
@@ -37,11 +37,12 @@ fn killed_everywhere(kind: &str, force: Option<&str>) {
             Err(error) => panic!("killed before {}: {error}", call.line),
             Ok(info) => {
                 found += 1;
-                assert_eq!((info.shape, info.attached), (vec![ELEMENTS as u64], false), "killed before {}", call.line);
+                let expected = (vec![elements_of(kind) as u64], false);
+                assert_eq!((info.shape, info.attached), expected, "killed before {}", call.line);
                 // Half of them are opened, the other half are left to reap.
                 if found % 2 == 0 {
                     let array = folder.options::<u64>("victim").open().unwrap();
-                    assert!(is_complete(&array), "killed before {}", call.line);
+                    assert!(is_as_published(kind, &array), "killed before {}", call.line);
                     assert_eq!(array.close().unwrap(), Detached::Removed);
                 }
             }
@@ -56,6 +57,13 @@ fn killed_everywhere(kind: &str, force: Option<&str>) {
 fn a_life_killed_at_any_system_call_leaves_a_complete_segment_or_none() {
     alone("life::killed::a_life_killed_at_any_system_call_leaves_a_complete_segment_or_none", || {
         killed_everywhere("plain", None);
+    });
+}
+
+#[test]
+fn a_life_of_a_file_that_is_written_whole_leaves_no_part_of_it() {
+    alone("life::killed::a_life_of_a_file_that_is_written_whole_leaves_no_part_of_it", || {
+        killed_everywhere("small", None);
     });
 }
 

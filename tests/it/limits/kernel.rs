@@ -73,8 +73,14 @@ fn under_hidden_names_a_block_that_has_no_room_for_a_copy_is_an_error_and_no_abo
 fn interrupted_reservations_go_on() {
     let folder = Folder::new();
     let path = folder.path().to_str().unwrap();
-    let said = under_strace(&["--inject=fallocate:error=EINTR:when=1..50"], &["create-once", path, "a"]);
-    assert_eq!(said, ["Ok(100)"]);
+    for (call, length) in [("pwrite64", "100"), ("fallocate", "10000")] {
+        let inject = format!("--inject={call}:error=EINTR:when=1..50");
+        assert_eq!(
+            under_strace(&[&inject], &["create-length", path, "a", length]),
+            [format!("Ok({length})")],
+            "{call}"
+        );
+    }
     assert!(folder.left().is_empty());
 }
 
@@ -89,7 +95,9 @@ fn unnamed_arrays_without_memfd_say_what_is_missing() {
 /// Refused altogether, as a seccomp filter does it.
 #[test]
 fn every_refused_system_call_is_an_error_or_has_a_substitute() {
-    for call in ["fallocate", "fcntl", "flock", "linkat", "fchmod", "madvise", "prlimit64", "statfs", "renameat2"] {
+    for call in
+        ["fallocate", "pwrite64", "fcntl", "flock", "linkat", "fchmod", "madvise", "prlimit64", "statfs", "renameat2"]
+    {
         for error in ["EPERM", "ENOSYS", "EOPNOTSUPP", "EINVAL", "EIO"] {
             let folder = Folder::new();
             let path = folder.path().to_str().unwrap();
@@ -102,11 +110,20 @@ fn every_refused_system_call_is_an_error_or_has_a_substitute() {
 
 #[test]
 fn a_full_file_system_at_each_step_is_no_space() {
-    for inject in ["fallocate:error=ENOSPC", "linkat:error=ENOSPC:when=2", "fallocate:error=EDQUOT"] {
+    const SMALL: (&str, u64) = ("100", 4096);
+    const LARGE: (&str, u64) = ("10000", 86_016);
+    for (inject, (length, needed)) in [
+        ("pwrite64:error=ENOSPC", SMALL),
+        ("pwrite64:error=EDQUOT", SMALL),
+        ("linkat:error=ENOSPC:when=2", SMALL),
+        ("fallocate:error=ENOSPC", LARGE),
+        ("fallocate:error=EDQUOT", LARGE),
+    ] {
         let folder = Folder::new();
         let path = folder.path().to_str().unwrap();
-        let said = under_strace(&[&format!("--inject={inject}")], &["create-once", path, "a"]);
-        assert!(said[0].starts_with("NoSpace { needed: 4096, available: "), "{inject}: {said:?}");
+        let said = under_strace(&[&format!("--inject={inject}")], &["create-length", path, "a", length]);
+        let expected = format!("NoSpace {{ needed: {needed}, available: ");
+        assert!(said[0].starts_with(&expected), "{inject}: {said:?}");
         assert!(folder.left().is_empty());
     }
 }

@@ -31,9 +31,20 @@ fn a_limit_on_file_sizes_is_an_error_and_no_signal() {
             assert!(text.ends_with(&end), "{text}");
             assert!(folder.left().is_empty());
         }
+        // So is one that is written whole.
+        set_file_limit(4096);
+        let refused = ErrorKind::FileSizeLimit { needed: 8192, limit: 4096 };
+        assert_eq!(*folder.options::<u64>("a").create(512).unwrap_err().kind(), refused);
+        assert_eq!(folder.options::<u64>("a").create(400).unwrap().close().unwrap(), Detached::Removed);
+        set_file_limit(65536);
         // Header, schema and elements up to the very limit.
         assert_eq!(folder.options::<u64>("a").create((65536 - 4096) / 8).unwrap().close().unwrap(), Detached::Removed);
     });
+}
+
+fn set_file_limit(bytes: u64) {
+    use nix::sys::resource::{Resource, setrlimit};
+    setrlimit(Resource::RLIMIT_FSIZE, bytes, 65536).expect("lower the limit, or raise it again");
 }
 
 /// Opens files until there are no descriptors left but for `spare` ones.

@@ -25,6 +25,15 @@ fn main() {
         ["create-once", directory, name] => {
             report(ShmArray::<u64>::options().dir(*directory).name(*name).create(100).map(|array| array.len()));
         }
+        ["create-length", directory, name, length] => {
+            report(
+                ShmArray::<u64>::options()
+                    .dir(*directory)
+                    .name(*name)
+                    .create(length.parse().expect("a length"))
+                    .map(|array| array.len()),
+            );
+        }
         ["block-short-of-memory", directory, name] => block_short_of_memory(directory, name),
         ["truncate", directory, name] => truncate(&Path::new(directory).join(name)),
         ["mutate", path, length] => mutate(path, length.parse().expect("a length")),

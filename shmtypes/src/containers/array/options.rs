@@ -218,7 +218,7 @@ impl<T: ShmLayout> ArrayOptions<T> {
         self.shape.as_deref()
     }
 
-    fn draft(&self, n: usize, filled: bool) -> Result<Draft> {
+    fn draft(&self, n: usize, filled: bool) -> Result<Draft<'_>> {
         let shape = dimensions(self.shape.as_deref(), n)?;
         let plan = Plan {
             container: Container::Array,
@@ -254,7 +254,7 @@ pub(in super::super) fn dimensions(wanted: Option<&[usize]>, n: usize) -> Result
     Err(Error::new(ErrorKind::ShapeMismatch { given: vec![n], expected: shape.to_vec() }))
 }
 
-fn publish<T: ShmLayout>(draft: Draft) -> Result<ShmArray<T>> {
+fn publish<T: ShmLayout>(draft: Draft<'_>) -> Result<ShmArray<T>> {
     adopt(draft.publish()?)
 }
 

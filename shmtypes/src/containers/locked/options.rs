@@ -190,7 +190,7 @@ impl<T: ShmLayout> LockedOptions<T> {
         check_shape(self.shape.as_deref(), header)
     }
 
-    fn draft(&self, n: usize, filled: bool) -> Result<Draft> {
+    fn draft(&self, n: usize, filled: bool) -> Result<Draft<'_>> {
         let shape = dimensions(self.shape.as_deref(), n)?;
         let slots = self.segment.slots.unwrap_or(DEFAULT_SLOTS);
         if slots > READERS as u32 {

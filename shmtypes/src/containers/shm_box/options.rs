@@ -126,7 +126,7 @@ impl<T: ShmLayout> BoxOptions<T> {
         Ok(())
     }
 
-    fn draft(&self, filled: bool) -> Result<Draft> {
+    fn draft(&self, filled: bool) -> Result<Draft<'_>> {
         let slots = slots_for::<T>(&self.segment)?;
         let plan = Plan { container: Container::Box, shape: &[1], mutable_bytes: MUTABLE_BYTES, slots, filled };
         Draft::new::<T>(&self.segment, &plan)

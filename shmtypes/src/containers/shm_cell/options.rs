@@ -123,7 +123,7 @@ impl<T: ShmValue> CellOptions<T> {
         Ok(())
     }
 
-    fn draft(&self, filled: bool) -> Result<Draft> {
+    fn draft(&self, filled: bool) -> Result<Draft<'_>> {
         let slots = slots_for::<SeqCell<T>>(&self.segment)?;
         let plan = Plan { container: Container::Cell, shape: &[1], mutable_bytes: MUTABLE_BYTES, slots, filled };
         Draft::new::<SeqCell<T>>(&self.segment, &plan)

@@ -224,7 +224,7 @@ impl<T: ShmLayout> VecOptions<T> {
         }
     }
 
-    fn draft(&self, capacity: usize, filled: bool) -> Result<Draft> {
+    fn draft(&self, capacity: usize, filled: bool) -> Result<Draft<'_>> {
         if capacity as u64 > MAX_CAPACITY {
             return Err(invalid(&format!(
                 "a vector with room for {capacity} elements: there are at most {MAX_CAPACITY}"

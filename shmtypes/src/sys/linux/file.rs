@@ -110,11 +110,17 @@ impl File {
         } else {
             super::without_signals(|| self.allocate(bytes))
         };
-        result.map_err(|errno| match errno {
-            Errno::ENOSPC | Errno::EDQUOT => Refusal::NoSpace,
-            // What no file system can hold: beyond its greatest file, or of a length that is no `off_t`.
-            Errno::EFBIG | Errno::EINVAL => Refusal::NoSpace,
-            errno => Refusal::Other(Failure { operation: "reserve space", errno }),
+        result.map_err(refusal)
+    }
+
+    /// Gives an empty file its contents, and the space for them with it where a file system puts nothing off. The file stays empty
+    /// if they do not fit, as one does whose space cannot be reserved.
+    pub(crate) fn write_whole(&self, bytes: &[u8]) -> Result<(), Refusal> {
+        self.check_size_limit(bytes.len() as u64).map_err(|limit| Refusal::FileSizeLimit { limit })?;
+        self.write_all(bytes, 0).map_err(|errno| {
+            // What fitted. Shrinking an own file in memory does not fail, and whoever asks for the free space is told of it only.
+            let _ = self.set_length(0);
+            refusal(errno)
         })
     }
 
@@ -143,13 +149,17 @@ impl File {
 
     /// Writes at a position of a file whose space is reserved.
     pub(crate) fn write_at(&self, bytes: &[u8], position: u64) -> Result<(), Failure> {
+        self.write_all(bytes, position).map_err(|errno| Failure { operation: "write the header", errno })
+    }
+
+    fn write_all(&self, bytes: &[u8], position: u64) -> Result<(), Errno> {
         let mut written = 0;
         while written < bytes.len() {
             match nix::sys::uio::pwrite(&self.descriptor, &bytes[written..], offset(position + written as u64)) {
-                Ok(0) => return Err(Failure { operation: "write the header", errno: Errno::EIO }),
+                Ok(0) => return Err(Errno::EIO),
                 Ok(count) => written += count,
                 Err(Errno::EINTR) => {}
-                Err(errno) => return Err(Failure { operation: "write the header", errno }),
+                Err(errno) => return Err(errno),
             }
         }
         Ok(())
@@ -221,6 +231,16 @@ impl File {
     /// Maps at an address where huge pages fit.
     pub(crate) fn map_aligned(&self, bytes: usize, access: Access) -> Result<Map, Failure> {
         Map::aligned(&self.descriptor, bytes, access)
+    }
+}
+
+/// What it means that space could not be had.
+fn refusal(errno: Errno) -> Refusal {
+    match errno {
+        Errno::ENOSPC | Errno::EDQUOT => Refusal::NoSpace,
+        // What no file system can hold: beyond its greatest file, or of a length that is no `off_t`.
+        Errno::EFBIG | Errno::EINVAL => Refusal::NoSpace,
+        errno => Refusal::Other(Failure { operation: "reserve space", errno }),
     }
 }
 

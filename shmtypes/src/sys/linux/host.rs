@@ -1,15 +1,38 @@
 //! Facts about this machine, this boot and this process.
-#![allow(unsafe_code, reason = "nix has no getrandom and no getauxval")]
+#![allow(unsafe_code, reason = "nix has no getrandom and no getauxval; follows the pointer to a page of its own")]
 
 use super::super::Failure;
+use super::WipedPage;
+use core::ptr::null_mut;
 use nix::errno::Errno;
 use nix::libc;
 use std::io::Read;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
+/// The process id. The kernel is asked once in each process, and the answer noted where a fork wipes it.
 pub(crate) fn process_id() -> u32 {
-    std::process::id()
+    // Invariant: null, or the start of a `WipedPage` that is never unmapped.
+    static NOTE: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
+    // Relaxed: the page's address says all, since its bytes are the kernel's zeros at first.
+    // SAFETY: null, or a mapped and aligned word, which is accessed as an atomic only (invariant).
+    let note = unsafe { NOTE.load(Ordering::Relaxed).as_ref() };
+    // Relaxed: the number stands for itself, and every thread would find the same.
+    match note.map(|note| note.load(Ordering::Relaxed)) {
+        Some(0) | None => {}
+        Some(noted) => return noted,
+    }
+    let pid = std::process::id();
+    if let Some(note) = note {
+        note.store(pid, Ordering::Relaxed);
+    } else if let Ok(page) = WipedPage::new() {
+        let new = page.start().cast().as_ptr();
+        // Relaxed: as above. If another thread was faster, this page goes again.
+        if NOTE.compare_exchange(null_mut(), new, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            core::mem::forget(page);
+        }
+    }
+    pid
 }
 
 pub(crate) fn effective_user() -> u32 {
@@ -156,4 +179,29 @@ pub(crate) fn process_start(pid: u32) -> u64 {
         *kept = (pid, start);
     }
     start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::{ForkResult, fork};
+
+    #[test]
+    fn a_forked_child_does_not_take_itself_for_its_parent() {
+        // Noted now.
+        assert_eq!((process_id(), process_id()), (std::process::id(), std::process::id()));
+        // SAFETY: the child calls functions that need no lock, and ends.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Child => {
+                let right = process_id() == std::process::id() && process_id() == std::process::id();
+                // SAFETY: ends the process, without anything that the parent has registered.
+                unsafe { libc::_exit(i32::from(!right)) }
+            }
+            ForkResult::Parent { child } => {
+                assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 0));
+                assert_eq!(process_id(), std::process::id());
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use shmtypes::{Detached, ErrorKind, Persist, Result, SegmentDirectory, ShmArray};
-use shmtypes_tests::life::{Barrier, ELEMENTS, fill, is_complete, options};
+use shmtypes_tests::life::{Barrier, ELEMENTS, elements_of, fill, is_as_published, is_complete, options};
 use std::fs;
 use std::io::{Write, stdin, stdout};
 use std::os::fd::AsFd;
@@ -82,6 +82,7 @@ fn become_nobody() {
 
 pub(crate) fn create(kind: &str, folder: &str, name: &str) -> Result<ShmArray<u64>> {
     let options = match kind {
+        "small" => return options(folder, name).create(elements_of(kind)),
         "plain" => options(folder, name),
         "mode-666" => options(folder, name).mode(0o666),
         "mode-644" => options(folder, name).mode(0o644),
@@ -98,7 +99,7 @@ fn life(kind: &str, folder: &str, name: &str) {
     let live = || -> Result<Detached> {
         let array = create(kind, folder, name)?;
         let second = options::<u64>(folder, name).open()?;
-        assert!(is_complete(&second), "attached to something half-made");
+        assert!(is_as_published(kind, &second), "attached to something half-made");
         SegmentDirectory::new(folder).inspect(name)?;
         second.close()?;
         array.close()
