@@ -43,6 +43,7 @@ impl Identity {
     /// The same for bits that hold an identity and no flags, or name nobody.
     #[inline(always)]
     pub(super) fn from_exact_bits(bits: u64) -> Option<Self> {
+        debug_assert!(bits & SLOT_MASK == 0 || bits & !MASK == 0, "flags beside an identity: {bits:#x}");
         if bits & SLOT_MASK == 0 { None } else { NonZeroU64::new(bits).map(Self) }
     }
 

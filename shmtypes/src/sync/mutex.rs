@@ -158,8 +158,10 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmMutex<T>, M> {
     {
         let (participant, me) = hold::participant(self.participant())?;
         if exclusive::try_take(self.word(), me) {
+            // First, because it lets go where the check fails.
+            let guard = MutexGuard { mutex: self, hold: Hold::new(me, Found::Whole) };
             participant.check_whole()?;
-            return Ok(MutexGuard { mutex: self, hold: Hold::new(me, Found::Whole) });
+            return Ok(guard);
         }
         self.take_slowly(participant, me, waiting(participant))
     }

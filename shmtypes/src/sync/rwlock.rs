@@ -235,8 +235,9 @@ impl<'a, T: ShmLayout, M: AccessMode> ShmRef<'a, ShmRwLock<T>, M> {
     {
         let (participant, me) = hold::participant(self.participant())?;
         if shared::try_read(&LockWords::new(self, participant), me) {
+            let guard = RwLockReadGuard { lock: self, hold: Hold::new(me, Found::Whole) };
             participant.check_whole()?;
-            return Ok(RwLockReadGuard { lock: self, hold: Hold::new(me, Found::Whole) });
+            return Ok(guard);
         }
         self.take_to_read_slowly(participant, me, waiting(participant))
     }

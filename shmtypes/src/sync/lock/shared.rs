@@ -62,8 +62,8 @@ pub(crate) fn try_read<W: Words>(words: &W, me: Identity) -> bool {
         return false;
     }
     W::Word::after_exchange();
-    // SeqCst: not both this load and those in `drain` can come too early. Acquire in it: pairs with the release of the
-    // last writer.
+    // SeqCst: not both this load and those in `write` and `drain` can come too early. Acquire in it: pairs with the release
+    // of the last writer.
     if words.writer().load(SeqCst) == FREE {
         return true;
     }
@@ -191,8 +191,8 @@ pub(crate) fn write<W: Words>(
     let mut is_entering = false;
     for slot in 0..words.slots() {
         let Some(count) = words.count(slot) else { break };
-        // SeqCst: not both this load and that in `try_read` or `read` can come too early. Acquire in it: pairs with the release in
-        // `count_out`.
+        // SeqCst: not both this load and that in `try_read` or `read` can come too early. Acquire in it: pairs with the
+        // release in `count_out`.
         if count.load(SeqCst) & READERS == 0 {
             continue;
         }

@@ -298,3 +298,31 @@ fn who_waits_for_a_lock_gets_it_and_is_told() {
         }
     });
 }
+
+#[derive(ShmLayout)]
+#[repr(C)]
+struct Tailed {
+    mutex: ShmMutex<u64>,
+    rwlock: ShmRwLock<u64>,
+    tail: [u64; 4 * PAGE / 8],
+}
+
+/// The words of the locks still stand, and other processes use them.
+#[test]
+fn a_lock_that_is_refused_for_a_loss_elsewhere_is_free_for_others() {
+    alone("locks::a_lock_that_is_refused_for_a_loss_elsewhere_is_free_for_others", || {
+        let folder = Folder::new();
+        let options = || ShmBox::<Tailed>::options().dir(folder.path()).name(NAME);
+        let (one, other) = (options().create().unwrap(), options().open().unwrap());
+        cut(&folder, fs::metadata(folder.file(NAME)).unwrap().len() as usize - 2 * PAGE);
+        one.view().tail().at(4 * PAGE / 8 - 1).get();
+        for _ in 0..2 {
+            assert!(is_truncated(&taken(one.view().mutex().lock()).unwrap_err()));
+            assert!(is_truncated(&taken(one.view().mutex().try_lock()).unwrap_err()));
+            assert!(is_truncated(&taken(one.view().rwlock().read()).unwrap_err()));
+            assert!(is_truncated(&taken(one.view().rwlock().write()).unwrap_err()));
+        }
+        taken(other.view().mutex().try_lock()).unwrap();
+        taken(other.view().rwlock().try_write()).unwrap();
+    });
+}
