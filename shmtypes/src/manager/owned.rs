@@ -130,10 +130,11 @@ impl Owned {
 
     /// A client that had reserved a name has closed its connection, or it was closed for it: if the block is there, it is owned for good.
     pub(super) fn settle(&mut self, name: &str) {
-        let Some(thing) = self.things.get_mut(name).filter(|thing| thing.is_pending) else { return };
-        match Directory::status(&self.directory.join(name)) {
-            Ok(status) if status.id == thing.id => thing.is_pending = false,
-            _ => self.forget(name),
+        let Some(thing) = self.things.get(name).filter(|thing| thing.is_pending) else { return };
+        if self.is_there(name, thing.id) {
+            self.confirm(name);
+        } else {
+            self.forget(name);
         }
     }
 
@@ -145,6 +146,10 @@ impl Owned {
         if let Some(thing) = self.things.get_mut(&name) {
             if thing.id == hold.id {
                 return Ok(());
+            }
+            if thing.is_pending {
+                // Another client's block is about to have the name.
+                return Err(Error::new(ErrorKind::AlreadyExists { owner: None }));
             }
             // What had the name is gone; somebody else removed it.
             self.forget(&name);

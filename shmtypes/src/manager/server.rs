@@ -59,6 +59,8 @@ struct Client {
     reserved: Option<String>,
     /// Whether it has asked for the end.
     ends: bool,
+    /// Whether its last turn had an answer, but for a refusal.
+    is_answered: bool,
     /// Whether its descriptor is one of those kept from clients, lent to it.
     borrows: bool,
 }
@@ -128,7 +130,6 @@ impl<'a> Server<'a> {
                 PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
             });
             let ready = self.wait(&clients, paused_until.is_none(), lingers, timeout)?;
-            lingers = ready.listener || ready.clients.contains(&true);
             if ready.ends {
                 break;
             }
@@ -136,10 +137,13 @@ impl<'a> Server<'a> {
             let mut turns = ready.clients.into_iter();
             let mut settling = Vec::new();
             let before = clients.len();
+            // Whoever has been answered goes on at once. A byte of a stranger is worth no moment.
+            lingers = ready.listener;
             clients.retain_mut(|client| {
                 let is_ready = turns.next().unwrap_or_default();
                 let after = if is_ready { self.turn(client) } else { After::Stays };
-                let stays = after == After::Stays && client.deadline > now;
+                lingers |= is_ready && (client.is_answered || client.connection.is_authenticated());
+                let stays = after == After::Stays && (client.ends || client.deadline > now);
                 if !stays {
                     settling.extend(client.reserved.take());
                 }
@@ -212,6 +216,7 @@ impl<'a> Server<'a> {
                         deadline: Instant::now() + patience,
                         reserved: None,
                         ends: false,
+                        is_answered: false,
                         borrows,
                     };
                     // The challenge fits the socket's buffer, so that the client need not wait for the next round.
@@ -301,6 +306,7 @@ impl<'a> Server<'a> {
         if !client.connection.pending_output().is_empty() {
             return write(client);
         }
+        client.is_answered = false;
         let mut buffer = [0; 8 << 10];
         let mut taken = 0;
         while taken < TURN_BYTES {
@@ -321,6 +327,7 @@ impl<'a> Server<'a> {
             if client.connection.is_authenticated() && !was_authenticated && !client.borrows {
                 client.deadline = Instant::now() + CLIENT_PATIENCE;
             }
+            client.is_answered |= received.is_ok() && !client.connection.pending_output().is_empty();
             // After an error, what there is to say of it is pending.
             match received {
                 // Answered when everything is gone.

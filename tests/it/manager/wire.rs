@@ -383,3 +383,21 @@ fn a_manager_that_ends_closes_the_connections_of_those_who_have_reserved_before_
     }
     std::fs::remove_file(world.folder.file("unnamed")).unwrap();
 }
+
+#[test]
+fn what_one_client_has_reserved_another_cannot_hand_over() {
+    let world = World::new();
+    let manager = world.start();
+    let mut socket = reserve(&manager, &world, "meant");
+    std::fs::write(world.folder.file("meant"), "another's").unwrap();
+    let error = manager.track("meant").unwrap_err();
+    assert!(error.to_string().contains("FileExistsError"), "{error}");
+    std::fs::remove_file(world.folder.file("meant")).unwrap();
+    // The first one goes on, and what it made is owned.
+    std::fs::rename(world.folder.file("unnamed"), world.folder.file("meant")).unwrap();
+    socket.write_all(&[0]).unwrap();
+    assert_eq!(socket.read(&mut [0]).unwrap(), 0, "it was understood");
+    assert_eq!(manager.segments().unwrap(), ["meant"]);
+    manager.shutdown().unwrap();
+    world.assert_empty("shut down");
+}
