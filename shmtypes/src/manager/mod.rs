@@ -38,12 +38,13 @@
 //! | it is replaced by exec | the same; once they have ended, if it has forked children that still run this program |
 //! | the manager gets SIGTERM or SIGHUP | the same |
 //! | the manager is killed | stays until the next [`reap`](crate::reap), which finds its registry; a handle's drop does it for the process that started it |
-//! | a client ends, in whatever way | stays |
+//! | a client ends, in whatever way | stays; but a Python client's resource tracker removes what that one made, unless told otherwise |
 //! | [`release`](SharedMemoryManager::release) | that one is removed |
 //!
 //! Removed is the *name*: processes that are attached go on undisturbed. A client that is killed leaves nothing that nobody
 //! owns: a block is the manager's before it has its name, a typed segment ends with its last process until it is the
-//! manager's. With a manager of Python's there are two moments between creating and handing over, as there are in Python.
+//! manager's. Where the process that started it is the first of a process namespace, as in a container, the kernel kills the manager
+//! with it. With a manager of Python's there are two moments between creating and handing over, as there are in Python.
 //!
 //! # Whom it trusts
 //!

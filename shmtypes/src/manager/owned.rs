@@ -258,8 +258,8 @@ impl Owned {
             let Some(thing) = self.things.get(name) else { continue };
             let kind = match &thing.hold {
                 Some(hold) if hold.is_segment() => "segment",
-                Some(_) => "block",
-                None => "reserved",
+                None if thing.is_pending => "reserved",
+                _ => "block",
             };
             text.push_str(&format!("{name}: {kind}\n"));
         }

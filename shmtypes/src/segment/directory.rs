@@ -102,7 +102,8 @@ pub struct Reaped {
     pub removed: Vec<String>,
     /// The memory that was freed with them, in bytes.
     pub bytes: u64,
-    /// Segments that nobody is attached to, and that this process may not remove.
+    /// Segments that nobody is attached to, and registries of managers that have ended, which this process may not remove, or
+    /// could not for the locks that others keep on what belongs to them.
     pub left_for_owner: Vec<String>,
 }
 

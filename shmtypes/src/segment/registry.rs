@@ -215,6 +215,10 @@ pub(crate) fn remove_block(path: &Path, id: FileId, user: u32) -> Result<Detache
 
 /// Removes the name if it denotes the file of these numbers, which is known to be a regular one, whoever is attached.
 pub(crate) fn remove_claimed(path: &Path, id: FileId, patience: &mut RemoverPatience) -> Result<Detached, Failure> {
+    // What stands there now may be nothing that can be opened.
+    if Directory::status(path).is_ok_and(|status| status.id != id || status.irregular.is_some()) {
+        return Ok(Detached::NameGone);
+    }
     // The lock on the name is all that is needed, where there are byte locks; elsewhere nothing else can be done either.
     let target =
         Target { path: path.to_owned(), id, creation: None, rung: liveness::Rung::Mapping, guess: Guess::None };

@@ -209,3 +209,22 @@ fn shutdown_kills_a_manager_that_does_not_answer() {
     assert!(is_gone(pid(&manager)));
     world.assert_empty("killed");
 }
+
+#[test]
+fn a_name_that_is_something_else_by_now_is_forgotten() {
+    let world = World::new();
+    let manager = world.start();
+    let segments = [manager.array::<u64>(10).unwrap(), manager.array::<u64>(10).unwrap()];
+    let files = segments.each_ref().map(|array| world.folder.file(array.name()));
+    for file in &files {
+        fs::remove_file(file).unwrap();
+    }
+    fs::create_dir(&files[0]).unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(&files[1]).unwrap();
+    manager.release(segments[0].name()).unwrap();
+    manager.shutdown().unwrap();
+    fs::remove_dir(&files[0]).unwrap();
+    fs::remove_file(&files[1]).unwrap();
+    drop((segments, socket));
+    world.assert_empty("shut down");
+}
