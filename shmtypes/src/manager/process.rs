@@ -239,15 +239,7 @@ impl Drop for Starting<'_> {
 
 /// Removes what a manager has left that did not end as it should.
 fn remove_left(directory: &Directory, registry: &str) {
-    // Any of its parts may be gone: it may have been killed while it took them away.
-    for name in directory.names().unwrap_or_default() {
-        if let Some(name) = name.to_str()
-            && is_part_of(registry, name)
-        {
-            // What this cannot remove, `reap` finds.
-            let _ = SegmentDirectory::of(directory.clone()).reap_named(name);
-        }
-    }
+    SegmentDirectory::of(directory.clone()).reap_parts(|name| is_part_of(registry, name));
 }
 
 impl Process {
