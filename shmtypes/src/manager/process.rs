@@ -51,6 +51,10 @@ const MOST_BYTES: usize = 64 << 10;
 /// How long a manager that has not answered in time may take to take away what it has made. Then it is killed.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// How often to look whether a manager has ended whose end of the pair stays open: a process may have a copy of it that another
+/// thread forked while the manager was started.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// How long a program that was started as a manager waits for being told what to do.
 const OWNER_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -266,23 +270,28 @@ impl Process {
         // Nothing but its end ever comes from there.
         let _ = self.control.shutdown(Shutdown::Write);
         let ended = loop {
-            let Ok(left) = remaining(deadline) else { break false };
-            let _ = self.control.set_read_timeout(Some(left));
+            match child.try_wait() {
+                Ok(None) => {}
+                ended => break ended.ok().flatten(),
+            }
+            let Ok(left) = remaining(deadline) else {
+                let _ = child.kill();
+                break child.wait().ok();
+            };
+            let _ = self.control.set_read_timeout(Some(left.min(LOOK)));
             match (&self.control).read(&mut [0; 64]) {
-                Ok(0) => break true,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break error.kind() == io::ErrorKind::ConnectionReset,
+                // Closed, a moment before the process has ended as a rule.
+                Ok(0) => std::thread::sleep(Duration::from_millis(1)),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                _ => {}
             }
         };
-        if !ended {
-            let _ = child.kill();
-        }
-        let status = child.wait();
         // Relaxed: as in `has_ended`.
         self.ended.store(true, Ordering::Relaxed);
         // There is nothing left of one that has ended as it should.
-        if !status.is_ok_and(|status| status.success()) {
+        if !ended.is_some_and(|status| status.success()) {
             remove_left(&self.directory, &self.registry);
         }
     }
