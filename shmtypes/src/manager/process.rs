@@ -23,7 +23,8 @@ use super::server::{descriptor_limit, failure, lacks_descriptor};
 use super::socket::remaining;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::SegmentDirectory;
-use crate::sys::{self, Birthplace, Directory, Patience};
+use crate::sys::{self, Birthplace, Directory, Failure, Patience};
+use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -159,8 +160,13 @@ pub(super) fn start(options: &ManagerOptions, key: &AuthKey) -> Result<(Process,
         true => Error::new(ErrorKind::TooManyFiles).caused_by(error),
         false => failure("make a pair of sockets")(error),
     })?;
-    // Without it the manager still ends with the pair; a forked child that outlives the owner would keep that open.
-    let own_process = sys::own_process().ok();
+    let own_process = match sys::own_process() {
+        Ok(descriptor) => Some(descriptor),
+        // Where there are none, or none are allowed, the manager still ends with the pair; a forked child that outlives the
+        // owner would keep that open.
+        Err(Failure { errno: Errno::ENOSYS | Errno::EPERM | Errno::EACCES | Errno::ENODEV, .. }) => None,
+        Err(failure) => return Err(failure.into()),
+    };
     command.env(VARIABLE, "1").stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null());
     let child = command.spawn().map_err(|error| {
         if lacks_descriptor(&error) {
@@ -324,15 +330,28 @@ impl Start<'_> {
         frame::encode(&payload, &mut message);
         let key = self.key.as_bytes();
         let length = (key.len() as u32).to_ne_bytes();
-        control.set_write_timeout(Some(remaining(deadline)?))?;
-        let sent = sys::send_with_descriptor(control.as_fd(), &length, own_process)?;
-        for mut rest in [&length[sent..], key, &message] {
-            while !rest.is_empty() {
-                rest = &rest[sys::send(control.as_fd(), rest, Patience::Waits)?..];
+        let sent = loop {
+            control.set_write_timeout(Some(remaining(deadline)?))?;
+            match sys::send_with_descriptor(control.as_fd(), &length, own_process) {
+                Err(Errno::EINTR) => {}
+                sent => break sent?,
             }
-        }
-        Ok(())
+        };
+        [&length[sent..], key, &message].into_iter().try_for_each(|bytes| send_all(control, bytes, Some(deadline)))
     }
+}
+
+/// Sends all of it, by the deadline if there is one.
+fn send_all(control: &UnixStream, mut bytes: &[u8], deadline: Option<Instant>) -> io::Result<()> {
+    while !bytes.is_empty() {
+        control.set_write_timeout(deadline.map(remaining).transpose()?)?;
+        match sys::send(control.as_fd(), bytes, Patience::Waits) {
+            Ok(sent) => bytes = &bytes[sent..],
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
 }
 
 /// One frame.
@@ -356,8 +375,23 @@ fn receive(control: &UnixStream, deadline: Instant) -> io::Result<Vec<u8>> {
     }
 }
 
+/// So many bytes, however slowly they come, but by the deadline.
+fn fill(mut control: &UnixStream, bytes: &mut [u8], deadline: Instant) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        control.set_read_timeout(Some(remaining(deadline)?))?;
+        match control.read(&mut bytes[filled..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// The key, and the descriptor that came with it.
-fn receive_key(mut control: &UnixStream, deadline: Instant) -> io::Result<(AuthKey, Option<OwnedFd>)> {
+fn receive_key(control: &UnixStream, deadline: Instant) -> io::Result<(AuthKey, Option<OwnedFd>)> {
     let mut length = [0; 4];
     let mut descriptor = None;
     let mut filled = 0;
@@ -379,7 +413,7 @@ fn receive_key(mut control: &UnixStream, deadline: Instant) -> io::Result<(AuthK
         return Err(io::ErrorKind::InvalidData.into());
     }
     let mut bytes = vec![0; length];
-    let key = control.read_exact(&mut bytes).map(|()| AuthKey::new(&bytes));
+    let key = fill(control, &mut bytes, deadline).map(|()| AuthKey::new(&bytes));
     wipe(&mut bytes);
     Ok((key?, descriptor))
 }
@@ -449,7 +483,7 @@ fn serve_owner() -> Result<(), Option<Error>> {
         if let Ok(payload) = reply.encode() {
             frame::encode(&payload, &mut message);
         }
-        sys::send(control.as_fd(), &message, Patience::Waits).is_ok()
+        send_all(&control, &message, None).is_ok()
     };
     let mut served = false;
     let result = receive_start(&control).map_err(not_started).and_then(|start| {
@@ -511,4 +545,28 @@ fn take_signals() -> Result<SignalFd> {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     }
     SignalFd::with_flags(&ending, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each byte comes in time, and all of them take four times as long.
+    #[test]
+    fn a_key_that_trickles_in_is_not_waited_for_beyond_the_deadline() {
+        const KEY_BYTES: u32 = 400;
+        let (control, mut starter) = UnixStream::pair().expect("a pair of sockets");
+        let deadline = Instant::now() + Duration::from_millis(100);
+        let trickling = std::thread::spawn(move || {
+            starter.write_all(&KEY_BYTES.to_ne_bytes())?;
+            (0..KEY_BYTES).try_for_each(|_| {
+                std::thread::sleep(Duration::from_millis(1));
+                starter.write_all(b"x")
+            })
+        });
+        let error = receive_key(&control, deadline).map(drop).expect_err("no time for all of it");
+        assert!(matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock), "{error:?}");
+        drop(control);
+        trickling.join().expect("no panic").expect_err("nobody listens any more");
+    }
 }
