@@ -23,7 +23,8 @@ use super::server::{descriptor_limit, failure, lacks_descriptor};
 use super::socket::remaining;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::SegmentDirectory;
-use crate::sys::{self, Birthplace, Directory, Patience};
+use crate::sys::{self, Birthplace, Directory, Failure, Patience};
+use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -50,6 +51,10 @@ const MOST_BYTES: usize = 64 << 10;
 
 /// How long a manager that has not answered in time may take to take away what it has made. Then it is killed.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How often to look whether a manager has ended whose end of the pair stays open: a process may have a copy of it that another
+/// thread forked while the manager was started.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// How long a program that was started as a manager waits for being told what to do.
 const OWNER_PATIENCE: Duration = Duration::from_secs(30);
@@ -155,8 +160,13 @@ pub(super) fn start(options: &ManagerOptions, key: &AuthKey) -> Result<(Process,
         true => Error::new(ErrorKind::TooManyFiles).caused_by(error),
         false => failure("make a pair of sockets")(error),
     })?;
-    // Without it the manager still ends with the pair; a forked child that outlives the owner would keep that open.
-    let own_process = sys::own_process().ok();
+    let own_process = match sys::own_process() {
+        Ok(descriptor) => Some(descriptor),
+        // Where there are none, or none are allowed, the manager still ends with the pair; a forked child that outlives the
+        // owner would keep that open.
+        Err(Failure { errno: Errno::ENOSYS | Errno::EPERM | Errno::EACCES | Errno::ENODEV, .. }) => None,
+        Err(failure) => return Err(failure.into()),
+    };
     command.env(VARIABLE, "1").stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null());
     let child = command.spawn().map_err(|error| {
         if lacks_descriptor(&error) {
@@ -239,15 +249,7 @@ impl Drop for Starting<'_> {
 
 /// Removes what a manager has left that did not end as it should.
 fn remove_left(directory: &Directory, registry: &str) {
-    // Any of its parts may be gone: it may have been killed while it took them away.
-    for name in directory.names().unwrap_or_default() {
-        if let Some(name) = name.to_str()
-            && is_part_of(registry, name)
-        {
-            // What this cannot remove, `reap` finds.
-            let _ = SegmentDirectory::of(directory.clone()).reap_named(name);
-        }
-    }
+    SegmentDirectory::of(directory.clone()).reap_parts(|name| is_part_of(registry, name));
 }
 
 impl Process {
@@ -274,23 +276,28 @@ impl Process {
         // Nothing but its end ever comes from there.
         let _ = self.control.shutdown(Shutdown::Write);
         let ended = loop {
-            let Ok(left) = remaining(deadline) else { break false };
-            let _ = self.control.set_read_timeout(Some(left));
+            match child.try_wait() {
+                Ok(None) => {}
+                ended => break ended.ok().flatten(),
+            }
+            let Ok(left) = remaining(deadline) else {
+                let _ = child.kill();
+                break child.wait().ok();
+            };
+            let _ = self.control.set_read_timeout(Some(left.min(LOOK)));
             match (&self.control).read(&mut [0; 64]) {
-                Ok(0) => break true,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break error.kind() == io::ErrorKind::ConnectionReset,
+                // Closed, a moment before the process has ended as a rule.
+                Ok(0) => std::thread::sleep(Duration::from_millis(1)),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                _ => {}
             }
         };
-        if !ended {
-            let _ = child.kill();
-        }
-        let status = child.wait();
         // Relaxed: as in `has_ended`.
         self.ended.store(true, Ordering::Relaxed);
         // There is nothing left of one that has ended as it should.
-        if !status.is_ok_and(|status| status.success()) {
+        if !ended.is_some_and(|status| status.success()) {
             remove_left(&self.directory, &self.registry);
         }
     }
@@ -323,15 +330,28 @@ impl Start<'_> {
         frame::encode(&payload, &mut message);
         let key = self.key.as_bytes();
         let length = (key.len() as u32).to_ne_bytes();
-        control.set_write_timeout(Some(remaining(deadline)?))?;
-        let sent = sys::send_with_descriptor(control.as_fd(), &length, own_process)?;
-        for mut rest in [&length[sent..], key, &message] {
-            while !rest.is_empty() {
-                rest = &rest[sys::send(control.as_fd(), rest, Patience::Waits)?..];
+        let sent = loop {
+            control.set_write_timeout(Some(remaining(deadline)?))?;
+            match sys::send_with_descriptor(control.as_fd(), &length, own_process) {
+                Err(Errno::EINTR) => {}
+                sent => break sent?,
             }
-        }
-        Ok(())
+        };
+        [&length[sent..], key, &message].into_iter().try_for_each(|bytes| send_all(control, bytes, Some(deadline)))
     }
+}
+
+/// Sends all of it, by the deadline if there is one.
+fn send_all(control: &UnixStream, mut bytes: &[u8], deadline: Option<Instant>) -> io::Result<()> {
+    while !bytes.is_empty() {
+        control.set_write_timeout(deadline.map(remaining).transpose()?)?;
+        match sys::send(control.as_fd(), bytes, Patience::Waits) {
+            Ok(sent) => bytes = &bytes[sent..],
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
 }
 
 /// One frame.
@@ -355,8 +375,23 @@ fn receive(control: &UnixStream, deadline: Instant) -> io::Result<Vec<u8>> {
     }
 }
 
+/// So many bytes, however slowly they come, but by the deadline.
+fn fill(mut control: &UnixStream, bytes: &mut [u8], deadline: Instant) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        control.set_read_timeout(Some(remaining(deadline)?))?;
+        match control.read(&mut bytes[filled..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// The key, and the descriptor that came with it.
-fn receive_key(mut control: &UnixStream, deadline: Instant) -> io::Result<(AuthKey, Option<OwnedFd>)> {
+fn receive_key(control: &UnixStream, deadline: Instant) -> io::Result<(AuthKey, Option<OwnedFd>)> {
     let mut length = [0; 4];
     let mut descriptor = None;
     let mut filled = 0;
@@ -378,7 +413,7 @@ fn receive_key(mut control: &UnixStream, deadline: Instant) -> io::Result<(AuthK
         return Err(io::ErrorKind::InvalidData.into());
     }
     let mut bytes = vec![0; length];
-    let key = control.read_exact(&mut bytes).map(|()| AuthKey::new(&bytes));
+    let key = fill(control, &mut bytes, deadline).map(|()| AuthKey::new(&bytes));
     wipe(&mut bytes);
     Ok((key?, descriptor))
 }
@@ -448,7 +483,7 @@ fn serve_owner() -> Result<(), Option<Error>> {
         if let Ok(payload) = reply.encode() {
             frame::encode(&payload, &mut message);
         }
-        sys::send(control.as_fd(), &message, Patience::Waits).is_ok()
+        send_all(&control, &message, None).is_ok()
     };
     let mut served = false;
     let result = receive_start(&control).map_err(not_started).and_then(|start| {
@@ -510,4 +545,28 @@ fn take_signals() -> Result<SignalFd> {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     }
     SignalFd::with_flags(&ending, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each byte comes in time, and all of them take four times as long.
+    #[test]
+    fn a_key_that_trickles_in_is_not_waited_for_beyond_the_deadline() {
+        const KEY_BYTES: u32 = 400;
+        let (control, mut starter) = UnixStream::pair().expect("a pair of sockets");
+        let deadline = Instant::now() + Duration::from_millis(100);
+        let trickling = std::thread::spawn(move || {
+            starter.write_all(&KEY_BYTES.to_ne_bytes())?;
+            (0..KEY_BYTES).try_for_each(|_| {
+                std::thread::sleep(Duration::from_millis(1));
+                starter.write_all(b"x")
+            })
+        });
+        let error = receive_key(&control, deadline).map(drop).expect_err("no time for all of it");
+        assert!(matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock), "{error:?}");
+        drop(control);
+        trickling.join().expect("no panic").expect_err("nobody listens any more");
+    }
 }

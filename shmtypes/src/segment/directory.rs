@@ -13,7 +13,7 @@ use super::registry;
 use super::slots::Slots;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::describe::Layout;
-use crate::sys::{Access, Directory, Failure, File, Status};
+use crate::sys::{self, Access, Directory, Failure, File, Status};
 use nix::errno::Errno;
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -264,10 +264,30 @@ impl SegmentDirectory {
         self.remove(name, Condition::Any)
     }
 
+    /// Removes what the manager has left that kept a registry in the segments whose names `is_part` knows. What this cannot
+    /// remove, [`reap`](Self::reap) finds.
+    #[cfg(not(any(miri, shmtypes_heap)))]
+    pub(crate) fn reap_parts(&self, is_part: impl Fn(&str) -> bool) {
+        // Anybody may give such names to any number of files, once they have seen one: together they are waited for as one is.
+        let (user, mut patience) = (sys::effective_user(), RemoverPatience::for_many());
+        // Any of the parts may be gone: the manager may have been killed while it took them away.
+        for name in self.names().unwrap_or_default() {
+            let Some(name) = name.to_str().filter(|name| is_part(name)) else { continue };
+            let owner = Directory::status(&self.0.join(name)).map(|status| status.owner);
+            if owner.is_ok_and(|owner| owner == user || user == registry::ROOT) {
+                let _ = self.remove_within(name, Condition::Unattached, &mut patience);
+            }
+        }
+    }
+
     fn remove(&self, name: &str, condition: Condition) -> Result<()> {
+        self.remove_within(name, condition, &mut RemoverPatience::for_many())
+    }
+
+    fn remove_within(&self, name: &str, condition: Condition, patience: &mut RemoverPatience) -> Result<()> {
         let checked = SegmentName::new(name)?;
         let path = self.0.join(checked.as_str());
-        let attempt = || {
+        let mut attempt = || {
             let (file, status) = open_segment(&path, Access::ReadWrite)?;
             // A damaged segment may be removed as well; what carries no magic may not.
             let header = match read_header(&file, &status, &|_, _| Ok(())) {
@@ -280,13 +300,13 @@ impl SegmentDirectory {
             let rung = liveness::rung(&file, &status)?;
             if let Some(header) = &registry
                 && !rung.is_attached(&file)?
-                && !sweep(&self.0, &file, header, &mut RemoverPatience::for_many(), &mut |_, _| ())?
+                && !sweep(&self.0, &file, header, patience, &mut |_, _| ())?
             {
                 return Err(Error::new(ErrorKind::PermissionDenied { operation: "remove what the manager owned" }));
             }
             drop(file);
             let target = Target { path: path.clone(), id: status.id, creation, rung, guess: Guess::Last };
-            match detach::remove(&target, condition)? {
+            match detach::remove_within(&target, condition, patience)? {
                 Detached::Removed => Ok(()),
                 Detached::LeftForOwner => Err(Error::new(ErrorKind::PermissionDenied { operation: "remove the name" })),
                 Detached::StillInUse if condition == Condition::Any => Err(Error::new(ErrorKind::Busy)),

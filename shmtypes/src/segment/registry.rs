@@ -47,7 +47,7 @@ pub(crate) const SOCKET: &str = "socket";
 /// a file of holes for hours.
 pub(crate) const MOST_ENTRIES: usize = 16384;
 
-const ROOT: u32 = 0;
+pub(super) const ROOT: u32 = 0;
 
 const NAME_BYTES: usize = 260;
 

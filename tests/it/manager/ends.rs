@@ -2,6 +2,7 @@
 
 use super::{MANAGER, Owner, World, is_gone, join, pid, signal, until};
 use nix::sys::signal::Signal;
+use shmtypes::manager::SharedMemoryManager;
 use shmtypes::{ErrorKind, Persist};
 use shmtypes_tests::peer::Peer;
 use std::fs;
@@ -196,6 +197,41 @@ fn an_owner_whose_manager_was_killed_in_the_middle_of_its_end_removes_the_rest()
     fs::remove_file(world.folder.file(&first.unwrap())).unwrap();
     drop(manager);
     assert_eq!(world.folder.left(), [""; 0]);
+}
+
+/// As a child that another thread forks while the manager is started.
+#[test]
+fn an_end_of_the_pair_that_somebody_holds_open_keeps_no_owner() {
+    let world = World::new();
+    let holder = world.temp.file("holder");
+    // What runs in the background gets another input, but may have a copy of this one.
+    let script = format!("exec 3<&0; sleep 120 <&3 & echo $! > {}; exec \"$0\" 3<&-", holder.display());
+    let options = SharedMemoryManager::options().dir(world.folder.path()).program("sh", ["-c", &script, MANAGER]);
+    let manager = options.timeout(Duration::from_secs(600)).start().unwrap();
+    manager.shared_memory(8).unwrap();
+    let holding: i32 = fs::read_to_string(&holder).unwrap().trim().parse().unwrap();
+    let ending = std::thread::spawn(move || drop(manager));
+    until("the owner has gone on", || ending.is_finished());
+    ending.join().unwrap();
+    assert!(!is_gone(holding), "it was held open all the time");
+    signal(holding, Signal::SIGKILL);
+    assert_eq!(world.folder.left(), [""; 0]);
+}
+
+/// What was started is not what serves, and does not end with it.
+#[test]
+fn a_program_that_closes_its_input_and_lives_on_is_killed() {
+    let world = World::new();
+    let script = "exec 3<&0; \"$0\" <&3 3<&- & exec sleep 120 <&- 3<&-";
+    let options = world.under(&["sh", "-c", script]).timeout(Duration::from_secs(2));
+    let manager = options.start().unwrap();
+    manager.shared_memory(8).unwrap();
+    let program = pid(&manager);
+    let ending = std::thread::spawn(move || drop(manager));
+    until("the owner has gone on", || ending.is_finished());
+    ending.join().unwrap();
+    assert!(is_gone(program));
+    world.assert_empty("killed");
 }
 
 #[test]

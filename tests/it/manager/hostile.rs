@@ -1,14 +1,16 @@
 //! Registries that somebody has forged: reaping one removes what its owner could have removed, and nothing else.
 
-use super::{World, is_gone, pid, signal, until};
+use super::{MANAGER, Owner, World, is_gone, pid, signal, until};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::Signal;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use shmtypes_tests::peer::Peer;
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const ENTRY: usize = 280;
 const NOBODY: u32 = 65534;
@@ -316,6 +318,77 @@ fn a_reaper_is_as_patient_with_many_registries_as_with_one() {
     drop(files);
     world.folder.segments().reap().unwrap();
     assert_eq!(world.folder.left(), [""; 0]);
+}
+
+/// Registries beside that of a manager that runs, with a name and a header like its own.
+fn beside(world: &World, count: usize) -> Vec<Orphan> {
+    let [registry] = &world.folder.left()[..] else { panic!("{:?}", world.folder.left()) };
+    let bytes = fs::read(world.folder.file(registry)).unwrap();
+    let (prefix, _) = registry.rsplit_once('-').unwrap();
+    let path = |number| world.folder.file(&format!("{prefix}-x{number}"));
+    (0..count).map(|number| Orphan { path: path(number), bytes: bytes.clone() }).collect()
+}
+
+/// Of how many registries somebody has forged. Counted as above.
+#[test]
+fn an_owner_is_as_patient_with_many_registries_as_with_one() {
+    let world = World::new();
+    let manager = world.start();
+    let mut files = Vec::new();
+    for (number, forged) in beside(&world, 16).iter().enumerate() {
+        let names: Vec<String> = (0..8).map(|index| format!("file-{number}-{index}")).collect();
+        for name in &names {
+            let file = fs::File::create_new(world.folder.file(name)).unwrap();
+            lock_name(&file);
+            files.push(file);
+        }
+        forged.forge(&names.iter().map(|name| Entry::of(&world.folder.file(name), name)).collect::<Vec<_>>());
+        // The name of the registry itself, too.
+        let file = fs::File::options().write(true).open(&forged.path).unwrap();
+        lock_name(&file);
+        files.push(file);
+    }
+    signal(pid(&manager), Signal::SIGKILL);
+    until("the manager has ended", || is_gone(pid(&manager)));
+    let sleeps = || getrusage(UsageWho::RUSAGE_THREAD).unwrap().voluntary_context_switches();
+    let before = sleeps();
+    drop(manager);
+    let slept = sleeps() - before;
+    println!("asleep {slept} times");
+    // 8 times a tenth of a second.
+    assert!(slept <= 16_000 + 1000, "{slept}");
+    assert_eq!(world.folder.left().len(), 16 * 9, "all but the manager's own");
+    drop(files);
+    world.folder.segments().reap().unwrap();
+    assert_eq!(world.folder.left(), [""; 0]);
+}
+
+/// In a directory in which everybody may remove everything.
+#[test]
+fn an_owner_leaves_the_registries_of_other_users_alone() {
+    assert!(nix::unistd::geteuid().is_root(), "run the tests as root: this one starts an owner of another user");
+    let world = World::new();
+    for folder in [&world.folder, &world.temp] {
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", &NOBODY.to_string(), "--clear-groups", MANAGER, "own", world.folder()]);
+    command.env("TMPDIR", world.temp.path());
+    let mut owner = Owner::from(Peer::spawn(command));
+    for (forged, user) in beside(&world, 2).iter().zip([NOBODY, 1]) {
+        let victim = world.folder.file(&format!("victim-{user}"));
+        fs::write(&victim, "x").unwrap();
+        forged.forge(&[Entry::of(&victim, victim.file_name().unwrap().to_str().unwrap())]);
+        for path in [&victim, &forged.path] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
+            chown(path, Some(user), None).unwrap();
+        }
+    }
+    signal(owner.manager, Signal::SIGKILL);
+    owner.until_the_manager_has_ended();
+    owner.run("drop");
+    let left = world.folder.left();
+    assert!(left.len() == 2 && left[0].ends_with("-x1") && left[1] == "victim-1", "{left:?}");
 }
 
 #[test]

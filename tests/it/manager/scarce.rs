@@ -1,13 +1,14 @@
 //! Managers with few descriptors: they do not start and say why, or they always answer.
 
 use super::wire::{authenticated, connect, connection, flush, receive};
-use super::{World, is_gone, pid, until};
+use super::{MANAGER, World, is_gone, pid, until};
 use shmtypes::compat::manager::{Reply, Request};
 use shmtypes::manager::SharedMemoryManager;
 use shmtypes::{ErrorKind, ShmArray};
+use shmtypes_tests::trace::{describe, injected, run};
 use shmtypes_tests::world;
 use std::os::unix::net::UnixStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// What a manager has for itself: three standard ones, its end of the pair, its owner, its signals, its socket, and four for
 /// what is asked of it.
@@ -174,6 +175,21 @@ fn a_client_without_descriptors_says_so() {
         manager.shutdown().unwrap();
         world.assert_empty("shut down");
     });
+}
+
+/// Where there are no descriptors of processes, a manager does without; that there is just none left is said.
+#[test]
+fn an_owner_that_gets_no_descriptor_of_itself_says_so_where_there_are_any() {
+    let world = World::new();
+    for (errno, starts) in [("ENOSYS", true), ("EPERM", true), ("EMFILE", false), ("ENFILE", false)] {
+        let injection = format!("pidfd_open:error={errno}");
+        let mut command = injected(&[&injection], MANAGER, &["own", world.folder()]);
+        let output = run(command.env("TMPDIR", world.temp.path()).stdin(Stdio::null()));
+        let said = describe(&output);
+        assert_eq!(output.status.success(), starts, "{errno}: {said}");
+        assert_eq!(said.contains("too many open files"), !starts, "{errno}: {said}");
+        world.assert_empty(errno);
+    }
 }
 
 /// As many at once as come, each of them served in its turn, although none has a descriptor but what is lent.

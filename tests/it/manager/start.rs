@@ -7,6 +7,7 @@ use proptest::test_runner::{Config, TestRunner};
 use shmtypes::ErrorKind;
 use shmtypes::manager::{Address, SharedMemoryManager};
 use shmtypes_tests::peer::Peer;
+use shmtypes_tests::trace::{describe, injected, run};
 use shmtypes_tests::world::{inside, private_shm};
 use std::fs::{self, Permissions};
 use std::os::fd::OwnedFd;
@@ -121,6 +122,17 @@ fn a_start_that_is_interrupted_or_killed_at_any_system_call_leaves_nothing() {
         println!("{started} started, {failed} failed");
         assert!(started > 10 && failed > 20, "{started} started, {failed} failed");
     });
+}
+
+#[test]
+fn a_start_whose_messages_are_interrupted_goes_on() {
+    let world = World::new();
+    // Both of the owner and of the manager.
+    let injections = ["sendmsg:error=EINTR:when=1", "sendto:error=EINTR:when=1", "recvmsg:error=EINTR:when=1"];
+    let mut command = injected(&injections, MANAGER, &["own", world.folder()]);
+    let output = run(command.env("TMPDIR", world.temp.path()).stdin(Stdio::null()));
+    assert!(output.status.success() && output.stdout.starts_with(b"manager "), "{}", describe(&output));
+    world.assert_empty("dropped");
 }
 
 #[test]

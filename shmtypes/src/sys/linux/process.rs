@@ -4,8 +4,9 @@
 use super::super::Failure;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, recvmsg, sendmsg};
 use std::io::{IoSlice, IoSliceMut};
+use std::mem::offset_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// A descriptor of this process, which becomes readable when the process has ended, in whatever way (pidfd_open(2), since
@@ -37,24 +38,40 @@ pub(crate) fn receive_with_descriptor(
     socket: BorrowedFd<'_>,
     bytes: &mut [u8],
 ) -> Result<(usize, Option<OwnedFd>), Errno> {
+    // In multiples of eight bytes: it takes two numbers.
     let mut space = nix::cmsg_space!([i32; 1]);
     let mut parts = [IoSliceMut::new(bytes)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
     let message = recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
-    if message.flags.contains(MsgFlags::MSG_CTRUNC) {
-        // There is room for one, and the kernel had no number for it.
+    let (count, is_cut_off) = (message.bytes, message.flags.contains(MsgFlags::MSG_CTRUNC));
+    let mut descriptors = take_descriptors(&space);
+    if is_cut_off {
+        // The kernel had no number for it; or more of them came than there is room for, some of which are closed here.
         return Err(Errno::EMFILE);
     }
-    let mut received = None;
-    for control in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(numbers) = control {
-            for number in numbers {
-                // SAFETY: the kernel has just put it into this process's table, for this message.
-                received = Some(unsafe { OwnedFd::from_raw_fd(number) });
-            }
-        }
+    Ok((count, descriptors.pop()))
+}
+
+/// The descriptors in what [`recvmsg`] has written over zeros, where there is room for one control message. nix gives none out
+/// of a message that was cut off, and they would stay open for ever.
+fn take_descriptors(control: &[u8]) -> Vec<OwnedFd> {
+    const LENGTH: usize = offset_of!(libc::cmsghdr, cmsg_len);
+    let number = |at: usize| {
+        let bytes = control.get(at..at + size_of::<i32>()).and_then(|bytes| bytes.try_into().ok());
+        bytes.map_or(0, i32::from_ne_bytes)
+    };
+    let length = control.get(LENGTH..LENGTH + size_of::<usize>()).and_then(|bytes| bytes.try_into().ok());
+    let length = length.map_or(0, usize::from_ne_bytes).min(control.len());
+    let kind = (number(offset_of!(libc::cmsghdr, cmsg_level)), number(offset_of!(libc::cmsghdr, cmsg_type)));
+    if kind != (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+        return Vec::new();
     }
-    Ok((message.bytes, received))
+    // Each number stands whole before the length.
+    (size_of::<libc::cmsghdr>()..length.saturating_sub(size_of::<i32>() - 1))
+        .step_by(size_of::<i32>())
+        // SAFETY: the kernel has just put it into this process's table, for this message, of which nobody else knows.
+        .map(|at| unsafe { OwnedFd::from_raw_fd(number(at)) })
+        .collect()
 }
 
 /// Whether a call waits for the other side.
@@ -74,4 +91,41 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], patience: Patience) -> 
 /// Receives what is there.
 pub(crate) fn try_receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<usize, Errno> {
     nix::sys::socket::recv(socket.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    fn send(socket: &UnixStream, numbers: &[i32]) {
+        let rights = [ControlMessage::ScmRights(numbers)];
+        sendmsg::<UnixAddr>(socket.as_raw_fd(), &[IoSlice::new(b"x")], &rights, MsgFlags::empty(), None).expect("room");
+    }
+
+    #[test]
+    fn one_descriptor_of_what_came_is_kept_and_the_others_are_closed() {
+        for count in 0..=4 {
+            let (sender, receiver) = UnixStream::pair().expect("a pair of sockets");
+            let (mut end, other) = UnixStream::pair().expect("a pair of sockets");
+            match count {
+                0 => nix::unistd::write(&sender, b"x").map(drop).expect("room"),
+                _ => send(&sender, &vec![other.as_raw_fd(); count]),
+            }
+            drop(other);
+            let received = receive_with_descriptor(receiver.as_fd(), &mut [0; 4]);
+            match received {
+                Ok((bytes, descriptor)) => {
+                    assert!(bytes == 1 && count <= 2 && descriptor.is_some() == (count > 0), "{count}: {descriptor:?}");
+                }
+                Err(errno) => assert!(errno == Errno::EMFILE && count > 2, "{count}: {errno}"),
+            }
+            // Nobody has the other end, or this waits for nothing.
+            end.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket has a timeout");
+            assert_eq!(end.read(&mut [0]).ok(), Some(0), "{count} were sent");
+        }
+    }
 }
