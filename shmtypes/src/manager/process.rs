@@ -220,11 +220,15 @@ impl Starting<'_> {
         let Some(child) = &mut self.child else { return String::new() };
         // The pair is closed a moment before the process has ended.
         while Instant::now() < deadline {
-            if let Ok(Some(status)) = child.try_wait() {
-                let hint = if status.code().is_some() { "; does its `main` call `init` first?" } else { "" };
-                return format!("the program ended before it served ({status}){hint}");
+            match child.try_wait() {
+                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+                Ok(Some(status)) => {
+                    let hint = if status.code().is_some() { "; does its `main` call `init` first?" } else { "" };
+                    return format!("the program ended before it served ({status}){hint}");
+                }
+                // Where SIGCHLD is ignored the kernel keeps no status (wait(2)).
+                Err(_) => return "the program ended before it served; does its `main` call `init` first?".to_owned(),
             }
-            std::thread::sleep(Duration::from_millis(1));
         }
         "the program does not serve; does its `main` call `init` first?".to_owned()
     }
