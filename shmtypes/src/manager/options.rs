@@ -18,6 +18,7 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::time::Duration;
+use zeroize::Zeroize;
 
 /// So that a program that was started by somebody else is not made to take any number of bytes.
 pub(super) const LONGEST_KEY: usize = 32 << 10;
@@ -86,7 +87,8 @@ impl ManagerOptions {
 
     /// The key that both sides must prove to know, any bytes. Unless given, 32 random ones. Python's default is a random
     /// one for each family of processes, so that Python clients must be given it. What this crate copies of it is wiped when
-    /// it is no longer needed; the caller's own bytes and what digests keep of it while they are computed are not.
+    /// it is no longer needed. The caller's own bytes are not, nor are the copies that digests make of it on the stack, which
+    /// may stay there after the digest.
     #[must_use]
     pub fn authkey(mut self, key: impl AsRef<[u8]>) -> Self {
         self.key = Some(AuthKey::new(key.as_ref()));
@@ -161,6 +163,9 @@ impl ManagerOptions {
 
     /// Serves in this process, on the calling thread, until a client asks for the end; then everything that was managed is
     /// removed. `ready` is told where the manager is reached, when it is.
+    ///
+    /// `ready` must not fork and return in the child: that would serve at the same socket, and remove in the end what this
+    /// process still manages.
     ///
     /// Serving starts no process and needs no [`init`](super::init). If this process is killed, [`reap`](crate::reap)
     /// removes what was managed; if it has forked, once the child has ended too.
@@ -258,9 +263,7 @@ pub(super) fn random() -> Result<u128> {
 
 /// Overwrites what nobody is to find in memory that is given back.
 pub(super) fn wipe(secret: &mut [u8]) {
-    secret.fill(0);
-    // It may look at them, for all that the compiler knows, which would leave the zeros out otherwise.
-    core::hint::black_box(secret);
+    secret.zeroize();
 }
 
 /// The file of a socket at an address that the caller named, removed in the end if it still is that one.
